@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from hashlib import sha256
+from itertools import pairwise
 
 import pytest
 from hypothesis import given
@@ -104,7 +105,7 @@ def tampered(proof: list[bytes]) -> Iterator[list[bytes]]:
 def grow(leaves: Sequence[bytes], cuts: Sequence[int]) -> tuple[Frontier, list[Node]]:
     frontier, nodes = Frontier(), []
     bounds = [0, *sorted(cuts), len(leaves)]
-    for low, high in zip(bounds, bounds[1:], strict=False):
+    for low, high in pairwise(bounds):
         frontier, completed = frontier.extend_with_nodes(leaves[low:high])
         nodes += completed
     return frontier, nodes
