@@ -1,0 +1,1 @@
+"""gRPC over mutual TLS: the server, the client and one courier per peer."""

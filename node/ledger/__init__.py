@@ -1,0 +1,1 @@
+"""Points as arithmetic: lots, holds and postings, with no database."""

@@ -1,0 +1,1 @@
+"""Tables, queries and migrations of one region, the same on SQLite and on PostgreSQL."""

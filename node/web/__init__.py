@@ -1,0 +1,1 @@
+"""The HTTP API of a region, for the systems of that region."""
