@@ -1,0 +1,1 @@
+"""Tests, named after faults and effects; they mirror the packages they test."""
