@@ -4,6 +4,10 @@
 PYTHON ?= python3
 WORKERS ?= 2
 SEEDS ?= 2000
+# Works in an empty environment too (`env -i make test`).
+ifeq ($(strip $(PATH)),)
+export PATH := /usr/local/bin:/usr/bin:/bin
+endif
 UV := $(shell command -v uv 2>/dev/null || echo .tools/bin/uv)
 VENV := .venv
 BIN := $(VENV)/bin
@@ -11,6 +15,8 @@ READY := $(VENV)/.ready
 
 export UV_PYTHON_PREFERENCE := only-system
 export UV_PYTHON_DOWNLOADS := never
+# Trust what the operating system trusts, as pip does: networks with an authority of their own work without more.
+export UV_SYSTEM_CERTS := 1
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 # Without a home directory the caches stay inside the clone.
 ifeq ($(strip $(HOME)),)
