@@ -1,0 +1,461 @@
+"""One channel: the two logs between a pair of regions, as one of them sees it.
+
+Decides and does no I/O: every function takes the channel, what was heard, and the few facts of history it needs, and
+returns the channel as it will be once the caller has committed. Committing, signing and sending are the caller's.
+The rules are numbered as in proto/SPEC.md. Each safeguard is a function of its own, so that a test can take it away
+and show the damage.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from enum import IntEnum
+
+from gateway.protocol import codec, limits, merkle
+from gateway.protocol.errors import Malformed, Restored, TooLarge
+from gateway.protocol.merkle import Frontier, Nodes
+from gateway.protocol.values import (
+    NO_EPOCH,
+    Ask,
+    Behind,
+    Draft,
+    Epoch,
+    Fenced,
+    Frame,
+    Gap,
+    Head,
+    Log,
+    NotReady,
+    Receipt,
+    Resume,
+    Stale,
+    Standing,
+)
+
+
+class Condition(IntEnum):
+    """Whether a channel may be used."""
+
+    OPEN = 1
+    QUARANTINED = 2  # the peer contradicted itself; evidence is stored
+    RESTORED = 3  # the peer holds more of my log than I do: this node was restored from a backup
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Channel:
+    """State of one channel. What is durable is committed with the transaction that changes it."""
+
+    out: Log  # the log from me
+    # -- durable
+    condition: Condition = Condition.OPEN
+    epoch: Epoch = NO_EPOCH  # mine, once the peer has fenced it
+    out_frontier: Frontier = Frontier()
+    final: int = 0  # prefix of `out` the peer is known to hold: never sealed again
+    in_frontier: Frontier = Frontier()
+    in_epoch: int = 0  # of the last frame held
+    in_seen: int = 0  # of the last frame held
+    peer_epoch: Epoch = NO_EPOCH  # the newest of the peer's epochs; older ones are fenced
+    receipt: Receipt | None = None  # my latest over `into`
+    receipted: int = 0  # prefix of `out` for which the peer's signed receipt is stored
+    # -- volatile: gone with the process
+    proposal: Epoch = NO_EPOCH  # of this incarnation, until the peer has fenced it
+    ready: bool = False  # my epoch is fenced: I may seal and apply
+    peer_open: bool = False  # the peer has said, since its own start, that it is ready
+    cursor: int = 0  # next frame to send
+    credit: int = 0  # the size my log may grow to at the peer
+
+    @property
+    def into(self) -> Log:
+        """The log from the peer."""
+        return self.out.opposite()
+
+    @property
+    def peer(self) -> int:
+        """The other region's code."""
+        return self.out.destination
+
+    @property
+    def size(self) -> int:
+        """Frames in the log from me."""
+        return self.out_frontier.size
+
+    @property
+    def held(self) -> int:
+        """Frames of the peer's log that I hold."""
+        return self.in_frontier.size
+
+    @property
+    def granted(self) -> int:
+        """The size I let the peer's log grow to before my next receipt."""
+        return self.held + limits.CREDIT_FRAMES
+
+    @property
+    def sealing(self) -> bool:
+        """Whether rows may be numbered now."""
+        return self.ready and self.condition is Condition.OPEN
+
+    def after_restart(self) -> Channel:
+        """What is left of the channel when the process dies."""
+        return replace(self, proposal=NO_EPOCH, ready=False, peer_open=False, cursor=0, credit=0)
+
+
+# -- 2. sealing -------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Sealed:
+    """Frames that got their numbers: `first` on, with the tree nodes to keep. The head may be signed after commit."""
+
+    first: int
+    epoch: int
+    frames: list[bytes]
+    bodies: list[bytes]
+    frontier: Frontier
+    nodes: list[merkle.Node]
+
+
+def seal(channel: Channel, drafts: Sequence[Draft]) -> tuple[Channel, Sealed]:
+    """Number `drafts` at the end of my log. All of them have seen what I hold of the peer's log now."""
+    seen, epoch = channel.held, channel.epoch.number
+    frames = [codec.encode_frame(draft, seen, epoch) for draft in drafts]
+    frontier, nodes = channel.out_frontier.extend_with_nodes(merkle.leaf_hashes(frames))
+    sealed = Sealed(
+        first=channel.size,
+        epoch=epoch,
+        frames=frames,
+        bodies=[draft.body for draft in drafts],
+        frontier=frontier,
+        nodes=nodes,
+    )
+    return replace(channel, out_frontier=frontier), sealed
+
+
+def raise_final(channel: Channel, size: int) -> Channel:
+    """The peer is known to hold my first `size` frames."""
+    return replace(channel, final=size) if size > channel.final else channel
+
+
+# -- 4. receiving -----------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Append:
+    """The suffix to append and apply in one transaction: frames from number `held` on."""
+
+    skip: int  # frames of the envelope that I hold already
+    frontier: Frontier
+    nodes: list[merkle.Node]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Duplicate:
+    """Nothing new: answer with the latest receipt."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class OutOfStep:
+    """The frames have seen messages I do not know of: commit nothing, ask, then resume."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Fork:
+    """The head contradicts an earlier one at `size`: what it names there, and what I hold."""
+
+    size: int
+    theirs: bytes
+    mine: bytes
+    consistency: tuple[bytes, ...]  # from (size, theirs) to the head, where the head does not name it itself
+
+
+Verdict = NotReady | Stale | Gap | Duplicate | OutOfStep | Fork | Append
+
+
+def is_open(channel: Channel) -> bool:
+    """Both sides have been fenced since their own starts."""
+    return channel.ready and channel.peer_open and channel.condition is Condition.OPEN
+
+
+def is_fenced(channel: Channel, head: Head) -> bool:
+    """The head is of another incarnation of the peer than the one I know."""
+    return head.epoch != channel.peer_epoch
+
+
+def is_gap(channel: Channel, head: Head) -> bool:
+    """The envelope begins after what I hold."""
+    return head.first > channel.held
+
+
+def is_duplicate(channel: Channel, head: Head) -> bool:
+    """I hold everything the envelope leads to, whatever batches it once came in."""
+    return head.size <= channel.held
+
+
+def is_in_step(channel: Channel, frames: Sequence[Frame]) -> bool:
+    """`seen` never falls and never names messages of mine that do not exist."""
+    seen = channel.in_seen
+    for frame in frames:
+        if frame.seen < seen:
+            return False
+        seen = frame.seen
+    return seen <= channel.size
+
+
+def judge(
+    channel: Channel, head: Head, raw: Sequence[bytes], frames: Sequence[Frame], bodies: Sequence[bytes], nodes: Nodes
+) -> Verdict:
+    """What to do with an authentic envelope (SPEC section 4). `nodes` are of my copy of the peer's log.
+
+    `frames` are `raw` parsed. Raises Malformed or TooLarge where the envelope breaks a rule: nothing is committed.
+    """
+    if not is_open(channel):
+        return NotReady()
+    if is_fenced(channel, head):
+        return Stale(log=channel.out, echo=head.epoch, known=channel.peer_epoch)
+    if head.first + len(raw) != head.size or len(raw) != len(bodies):
+        raise Malformed(f"{len(raw)} frames and {len(bodies)} bodies cannot reach from {head.first} to {head.size}")
+    if is_gap(channel, head):
+        return Gap(size=channel.held)
+    if head.size > channel.granted:
+        raise TooLarge(f"the log may grow to {channel.granted}, not {head.size}, before the next receipt")
+    first_root = _root_at(channel.in_frontier, nodes, head.first)
+    if head.first_root != first_root:
+        return Fork(size=head.first, theirs=head.first_root, mine=first_root, consistency=())
+    if is_duplicate(channel, head):
+        root = _root_at(channel.in_frontier, nodes, head.size)
+        return (
+            Duplicate() if root == head.root else Fork(size=head.size, theirs=head.root, mine=root, consistency=())
+        )
+    skip = channel.held - head.first
+    frontier, new_nodes = channel.in_frontier.extend_with_nodes(merkle.leaf_hashes(raw[skip:]))
+    if frontier.root() != head.root:
+        return _fork_below(channel, head, raw, nodes)
+    _check_frames(channel, head, frames[skip:], bodies[skip:])
+    if not is_in_step(channel, frames[skip:]):
+        return OutOfStep()
+    return Append(skip=skip, frontier=frontier, nodes=new_nodes)
+
+
+def _check_frames(channel: Channel, head: Head, frames: Sequence[Frame], bodies: Sequence[bytes]) -> None:
+    epoch = channel.in_epoch
+    for frame, body in zip(frames, bodies, strict=True):
+        if frame.epoch < epoch or frame.epoch > head.epoch.number:
+            raise Malformed("Frame.epoch must not fall along the log nor exceed the head's")
+        epoch = frame.epoch
+        if body and codec.commitment(body) != frame.commitment:
+            raise Malformed("a body is not the one its frame commits to")
+
+
+def _fork_below(channel: Channel, head: Head, raw: Sequence[bytes], nodes: Nodes) -> Fork:
+    """The suffix does not lead to the signed root. A fork if the peer's own frames do; otherwise it is malformed."""
+    skip = channel.held - head.first
+    leaves = merkle.leaf_hashes(raw)
+    whole = merkle.frontier_at(nodes, head.first).extend(leaves)
+    if skip == 0 or whole.root() != head.root:
+        raise Malformed("the frames do not lead to the signed root")
+    theirs = _Overlay(nodes, head.first, leaves)
+    return Fork(
+        size=channel.held,
+        theirs=merkle.root_at(theirs, channel.held),
+        mine=channel.in_frontier.root(),
+        consistency=tuple(merkle.consistency_proof(theirs, channel.held, head.size)),
+    )
+
+
+class _Overlay:
+    """Nodes of a stored tree whose leaves from `first` on are replaced."""
+
+    def __init__(self, nodes: Nodes, first: int, leaves: Sequence[bytes]) -> None:
+        self._nodes, self._first, self._leaves = nodes, first, leaves
+
+    def node(self, level: int, index: int) -> bytes:
+        if (index + 1) << level <= self._first:
+            return self._nodes.node(level, index)
+        if level == 0:
+            return self._leaves[index - self._first]
+        return merkle.node_hash(self.node(level - 1, 2 * index), self.node(level - 1, 2 * index + 1))
+
+
+def _root_at(frontier: Frontier, nodes: Nodes, size: int) -> bytes:
+    return frontier.root() if size == frontier.size else merkle.root_at(nodes, size)
+
+
+def append(channel: Channel, verdict: Append, head: Head, frames: Sequence[Frame], now_ms: int) -> Channel:
+    """The channel once the suffix is committed: with my receipt over it, and `final` raised from what it had seen."""
+    last = frames[-1]
+    receipt = Receipt(
+        log=channel.into,
+        epoch=head.epoch,
+        size=verdict.frontier.size,
+        root=verdict.frontier.root(),
+        received_at_ms=now_ms,
+    )
+    channel = replace(
+        channel, in_frontier=verdict.frontier, in_epoch=last.epoch, in_seen=last.seen, receipt=receipt
+    )
+    return raise_final(channel, last.seen)
+
+
+def hear_receipt(channel: Channel, receipt: Receipt, nodes: Nodes) -> Channel:
+    """The peer has committed a prefix of my log. `nodes` are of my own log.
+
+    Raises Restored when it receipts what I never sealed, Malformed when it receipts another prefix than mine.
+    """
+    if receipt.size > channel.size:
+        raise Restored(f"region {channel.peer} has receipted {receipt.size} frames; this node knows {channel.size}")
+    if receipt.size <= channel.receipted:
+        return channel
+    if _root_at(channel.out_frontier, nodes, receipt.size) != receipt.root:
+        if receipt.epoch.number < channel.epoch.number:
+            return channel  # what an older incarnation sent and the fence took back
+        raise Malformed(f"region {channel.peer} has receipted another history of {receipt.size} frames")
+    channel = replace(channel, receipted=receipt.size, cursor=max(channel.cursor, receipt.size))
+    return raise_final(channel, receipt.size)
+
+
+# -- 5. starting ------------------------------------------------------------------------------------------------------
+
+
+def fresh_number(channel: Channel, known: int, now_ms: int) -> int:
+    """A number above every epoch either side remembers, and, by the clock, above those both have forgotten."""
+    return max(channel.epoch.number, channel.proposal.number, known, now_ms) + 1
+
+
+def propose(channel: Channel, now_ms: int, nonce: int, known: int = 0) -> tuple[Channel, Resume]:
+    """Begin, or begin again, with an epoch nobody has used. Nothing is sealed or applied until it is fenced."""
+    proposal = Epoch(fresh_number(channel, known, now_ms), nonce)
+    channel = replace(channel, proposal=proposal, ready=False, peer_open=False)
+    return channel, Resume(
+        log=channel.out,
+        epoch=proposal,
+        holds_size=channel.held,
+        holds_root=channel.in_frontier.root(),
+        peer_epoch=channel.peer_epoch,
+    )
+
+
+def is_newer(channel: Channel, epoch: Epoch) -> bool:
+    """A proposal must be above every epoch of the peer that I have fenced."""
+    return epoch.number > channel.peer_epoch.number
+
+
+def hear_resume(channel: Channel, resume: Resume, nodes: Nodes) -> tuple[Channel, Fenced | Behind]:
+    """Fence the peer's older epochs (durably, before the answer leaves). `nodes` are of my own log.
+
+    Raises Restored when the peer holds what I do not know I said.
+    """
+    if not is_newer(channel, resume.epoch):
+        return channel, Behind(log=channel.out, echo=resume.epoch, known=channel.peer_epoch)
+    _check_holds(channel, resume.holds_size, resume.holds_root, nodes)
+    channel = raise_final(replace(channel, peer_epoch=resume.epoch, cursor=resume.holds_size), resume.holds_size)
+    return channel, Fenced(
+        log=channel.out,
+        echo=resume.epoch,
+        holds_size=channel.held,
+        holds_root=channel.in_frontier.root(),
+        holds_epoch=channel.in_epoch,
+        epoch=channel.epoch,
+        size=channel.size,
+        root=channel.out_frontier.root(),
+        ready=channel.ready,
+        credit_size=channel.granted,
+    )
+
+
+def hear_behind(channel: Channel, behind: Behind, now_ms: int, nonce: int) -> tuple[Channel, Resume | None]:
+    """Propose a higher epoch, if it was the current proposal that is behind."""
+    if channel.ready or behind.echo != channel.proposal:
+        return channel, None
+    return propose(channel, now_ms, nonce, known=behind.known.number)
+
+
+def answers(channel: Channel, echo: Epoch) -> bool:
+    """Only an answer to this incarnation's own question is believed."""
+    return echo == channel.proposal
+
+
+def hear_fenced(channel: Channel, fenced: Fenced, nodes: Nodes) -> tuple[Channel, int | None]:
+    """My epoch is fenced: I am ready. `nodes` are of my own log.
+
+    Returns the number from which my frames must be sealed again under the new epoch (what the peer never held), or
+    None if this Fenced answers an older question. Raises Restored when the peer's copy of my log is longer than mine
+    or another history: this node came back from a backup.
+    """
+    if channel.ready or not answers(channel, fenced.echo):
+        return channel, None
+    _check_holds(channel, fenced.holds_size, fenced.holds_root, nodes)
+    channel = replace(
+        channel,
+        epoch=channel.proposal,
+        ready=True,
+        peer_open=fenced.ready,
+        peer_epoch=max(channel.peer_epoch, fenced.epoch) if fenced.ready else channel.peer_epoch,
+        cursor=fenced.holds_size,
+        credit=fenced.credit_size,
+    )
+    channel = raise_final(channel, fenced.holds_size)
+    return channel, channel.final
+
+
+def _check_holds(channel: Channel, size: int, root: bytes, nodes: Nodes) -> None:
+    if size > channel.size:
+        raise Restored(f"region {channel.peer} holds {size} frames of this node's log, which has {channel.size}")
+    if _root_at(channel.out_frontier, nodes, size) != root:
+        raise Restored(f"region {channel.peer} holds another history of this node's first {size} frames")
+
+
+def unsealed(channel: Channel, frontier: Frontier) -> Channel:
+    """The channel once its frames from `frontier.size` on went back to the outbox. Never below `final`."""
+    if frontier.size < channel.final:
+        raise ValueError(f"frames below {channel.final} are final and cannot be unsealed from {frontier.size}")
+    return replace(channel, out_frontier=frontier)
+
+
+def ask(channel: Channel) -> Ask:
+    """How do you see me, and are you ready?"""
+    return Ask(log=channel.out, echo=channel.proposal)
+
+
+def hear_ask(channel: Channel, question: Ask, *, back_off_ms: int, status: str) -> Standing:
+    """How I see the asker."""
+    return Standing(
+        log=channel.out,
+        echo=question.echo,
+        ready=channel.ready,
+        epoch=channel.epoch,
+        holds_size=channel.held,
+        holds_root=channel.in_frontier.root(),
+        credit_size=channel.granted,
+        backlog=channel.size - channel.final,
+        back_off_ms=back_off_ms,
+        last_verified_size=channel.held,
+        status=status,
+        channel=channel.condition.name.lower(),
+    )
+
+
+def hear_standing(channel: Channel, standing: Standing, nodes: Nodes) -> Channel:
+    """The peer is ready: adopt its epoch and open. Also where to send on from after a stream broke.
+
+    `nodes` are of my own log. Raises Restored as :func:`hear_fenced` does.
+    """
+    if not answers(channel, standing.echo) or not standing.ready or not channel.ready:
+        return channel
+    _check_holds(channel, standing.holds_size, standing.holds_root, nodes)
+    newer = max(channel.peer_epoch, standing.epoch)
+    channel = replace(
+        channel, peer_open=True, peer_epoch=newer, cursor=standing.holds_size, credit=standing.credit_size
+    )
+    return raise_final(channel, standing.holds_size)
+
+
+def hear_gap(channel: Channel, gap: Gap) -> Channel:
+    """Send on from what the peer holds."""
+    return replace(channel, cursor=min(gap.size, channel.size))
+
+
+def hear_stale(channel: Channel, stale: Stale, now_ms: int, nonce: int) -> tuple[Channel, Resume | None]:
+    """The peer knows another incarnation of me: begin again, above it, if it spoke of the one that is running."""
+    if not channel.ready or stale.echo != channel.epoch:
+        return channel, None
+    return propose(channel, now_ms, nonce, known=stale.known.number)

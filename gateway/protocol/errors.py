@@ -1,0 +1,60 @@
+"""Errors of the protocol, split by blame.
+
+ProtocolError
+├── PeerFault            the other side broke a rule; nothing was committed
+│   ├── Malformed        bytes that do not parse or do not lead where they claim
+│   ├── Unauthentic      a signature, key, certificate or domain that does not hold
+│   ├── SkewedClock      signed too far from the receiver's clock
+│   └── TooLarge         over a limit
+├── Refused              a business refusal, with its reason; frozen for ever
+└── OwnFault             this side is about to break a rule; stop
+    └── Restored         the peer holds more of my log than I do
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from gateway.protocol.values import Reason
+
+
+class ProtocolError(Exception):
+    """Base of all errors of this package."""
+
+
+class PeerFault(ProtocolError):
+    """The other side broke a rule. Nothing of its message was committed."""
+
+
+class Malformed(PeerFault):
+    """Bytes that do not parse, break a field rule, or do not lead to the root that was signed."""
+
+
+class Unauthentic(PeerFault):
+    """A signature, key, certificate, federation, environment or address that does not hold."""
+
+
+class SkewedClock(PeerFault):
+    """Signed more than the allowed skew from the receiver's clock: a fault of transport, tried again."""
+
+
+class TooLarge(PeerFault):
+    """Over a limit of :mod:`gateway.protocol.limits`."""
+
+
+class Refused(ProtocolError):
+    """A business refusal. It is an answer, not a failure: the same request gets the same refusal for ever."""
+
+    def __init__(self, reason: Reason, detail: str = "") -> None:
+        super().__init__(f"{reason.name}: {detail}" if detail else reason.name)
+        self.reason = reason
+        self.detail = detail
+
+
+class OwnFault(ProtocolError):
+    """This node is about to contradict itself."""
+
+
+class Restored(OwnFault):
+    """The peer holds what this node no longer knows it said."""

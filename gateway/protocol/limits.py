@@ -1,0 +1,41 @@
+"""Every bound of the protocol, named with its unit. Both regions must use the same values where one judges the other."""
+
+from __future__ import annotations
+
+# One envelope and what is in it.
+FRAMES_PER_ENVELOPE = 1024
+ENVELOPE_BYTES = 1 << 20
+BODY_BYTES = 4 << 10
+FRAME_BYTES = 512
+SLICES_PER_OFFER = 64
+PROVENANCES_PER_SLICE = 16
+SALT_BYTES = 16
+
+# Values.
+AMOUNT_MAX = (1 << 63) - 1
+RATE_MAX = 1_000_000
+CATEGORY_CHARACTERS = 32
+
+# The stream between two regions.
+ENVELOPES_IN_FLIGHT = 4
+CREDIT_FRAMES = 65_536
+MESSAGE_BYTES = ENVELOPE_BYTES + (64 << 10)
+CLOCK_SKEW_MS = 10 * 60 * 1000
+
+# A Fenced or Standing that does not come is asked for again after this long.
+HANDSHAKE_RETRY_S = 2.0
+# An envelope whose receipt does not come is sent again after this long.
+RECEIPT_WAIT_S = 10.0
+
+# Back-off per peer, across calls: doubling from the first to the last, times a jitter, cleared by the peer's own
+# authenticated contact at most once in BACK_OFF_RESET_S.
+BACK_OFF_FIRST_S = 1.0
+BACK_OFF_LAST_S = 15 * 60.0
+BACK_OFF_JITTER = (0.8, 1.4)
+BACK_OFF_RESET_S = 60.0
+
+# Rosters.
+REGIONS_PER_ROSTER = 4096
+ROOT_KEYS = 32
+ROSTERS_PER_PAGE = 16
+ROSTER_BYTES = 4 << 20

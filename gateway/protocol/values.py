@@ -1,0 +1,343 @@
+"""The nouns of the protocol. Frozen; nothing here decides, reads a clock or does I/O.
+
+Values made thousands of times a second are named tuples, the rest frozen dataclasses. Amounts are integers in the
+smallest unit of a category; dates are integers yyyymmdd in Asia/Shanghai; times are Unix milliseconds; regions are
+GB/T 2260 codes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import NamedTuple
+
+
+class Kind(IntEnum):
+    """What a frame asks or answers (frame.proto)."""
+
+    OFFER = 1
+    ACCEPT = 2
+    REFUSE = 3
+    CANCEL = 4
+    REVERSE_REQUEST = 5
+    CUT_OFF = 6
+
+
+class Purpose(IntEnum):
+    """Why points move."""
+
+    RELOCATION = 1
+    GUEST_AWARD = 2
+    ACTIVITY = 3
+    DONATION = 4
+    REVERSAL = 5
+
+
+class Evidence(IntEnum):
+    """How the service behind the points was recorded; ordered from weak to strong."""
+
+    BACKFILLED = 1
+    SIGNED_IN = 2
+
+
+class Reason(IntEnum):
+    """Why something was refused. Where several apply the lowest is given: the precedence is the numbering."""
+
+    UNKNOWN_KIND = 1
+    MALFORMED_BODY = 2
+    CONFLICT_DIFFERENT_CONTENT = 3
+    CONFLICT_DIFFERENT_AMOUNT = 4
+    AMOUNT_OUT_OF_RANGE = 5
+    REGION_UNKNOWN = 20
+    REGION_NOT_ACTIVE = 21
+    CATEGORY_NOT_MAPPED = 22
+    TERMS_DIFFER = 23
+    PURPOSE_NOT_ALLOWED = 24
+    ADDRESS_UNKNOWN = 40
+    ACCOUNT_UNKNOWN = 41
+    ACCOUNT_CLOSED = 42
+    ACCOUNT_FROZEN = 43
+    CATEGORY_UNKNOWN = 44
+    ACCOUNT_NOT_EMPTY = 45
+    INSUFFICIENT_POINTS = 60
+    POINTS_EXPIRED = 61
+    EVIDENCE_TOO_LOW = 62
+    ALREADY_SPENT = 63
+    TOO_MANY_LOTS = 64
+    TRANSFER_UNKNOWN = 80
+    WRONG_STATE = 81
+    CANCELLED = 82
+    REVIEW_REFUSED = 83
+    TOO_LATE = 84
+
+
+class Status(IntEnum):
+    """A region's standing in the roster."""
+
+    ACTIVE = 1
+    SUSPENDED = 2
+    WINDING_DOWN = 3
+    WITHDRAWN = 4
+
+
+class Epoch(NamedTuple):
+    """One incarnation of a node. The number orders incarnations, the nonce tells two of one number apart."""
+
+    number: int
+    nonce: int
+
+
+NO_EPOCH = Epoch(0, 0)
+
+
+class Log(NamedTuple):
+    """Which log: from `source` to `destination`, in one federation and environment. Part of all that is signed."""
+
+    federation: bytes
+    environment: str
+    source: int
+    destination: int
+    generation: int = 1
+
+    def opposite(self) -> Log:
+        """The other log of the same channel."""
+        return self._replace(source=self.destination, destination=self.source)
+
+
+class Frame(NamedTuple):
+    """The header of one numbered message, as parsed; its bytes are kept beside it and never made again."""
+
+    kind: int
+    reply: bool
+    id: bytes
+    seen: int
+    epoch: int
+    category: str
+    amount: int
+    becomes: str
+    arriving: int
+    commitment: bytes
+
+
+class Draft(NamedTuple):
+    """A message that has no number yet: a frame without `seen` and `epoch`, and its salted body."""
+
+    kind: int
+    reply: bool
+    id: bytes
+    body: bytes  # 16 bytes of salt, then the serialised body
+    category: str = ""
+    amount: int = 0
+    becomes: str = ""
+    arriving: int = 0
+
+
+class Provenance(NamedTuple):
+    """Where points came from; survives every hop."""
+
+    issuer: int
+    granted: int
+    evidence: int
+    because: str
+
+
+class Slice(NamedTuple):
+    """A run of `blocks` consecutive blocks with one expiry (0 = never) and one provenance, or one block with several."""
+
+    blocks: int
+    expires: int
+    provenance: tuple[Provenance, ...]
+
+
+class Offer(NamedTuple):
+    """Body of an offer. The sum of `blocks` is k; k*q leave and k*p arrive."""
+
+    address: bytes
+    purpose: int
+    rate_p: int
+    rate_q: int
+    terms_version: int
+    slices: tuple[Slice, ...]
+    consent: str
+    cites: bytes
+    request: bytes
+    redo: bytes
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Head:
+    """What the source of a log signs: its root at `size`, and at `first`, where the frames beside it begin."""
+
+    log: Log
+    epoch: Epoch
+    first: int
+    first_root: bytes
+    size: int
+    root: bytes
+    suite: str
+    roster_version: int
+    signed_at_ms: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Receipt:
+    """What the destination of a log signs: it has committed this prefix, first at `received_at_ms`."""
+
+    log: Log
+    epoch: Epoch  # the sender's, under which the prefix was last extended
+    size: int
+    root: bytes
+    received_at_ms: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Resume:
+    """I start anew under `epoch`; this is what I hold of your log and which epoch of yours I know."""
+
+    log: Log  # from the sender of this message
+    epoch: Epoch
+    holds_size: int
+    holds_root: bytes
+    peer_epoch: Epoch
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Fenced:
+    """Your older epochs are fenced; this is what I hold, and where I stand myself."""
+
+    log: Log  # from the sender of this message
+    echo: Epoch
+    holds_size: int
+    holds_root: bytes
+    holds_epoch: int
+    epoch: Epoch
+    size: int
+    root: bytes
+    ready: bool
+    credit_size: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Behind:
+    """The epoch you propose (`echo`) is not newer than one I fenced (`known`)."""
+
+    log: Log
+    echo: Epoch
+    known: Epoch
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Stale:
+    """Your envelope came under an epoch (`echo`) that is fenced by `known`."""
+
+    log: Log
+    echo: Epoch
+    known: Epoch
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Ask:
+    """Are you ready, and how do you see me?"""
+
+    log: Log
+    echo: Epoch
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Standing:
+    """The answer to Ask."""
+
+    log: Log
+    echo: Epoch
+    ready: bool
+    epoch: Epoch
+    holds_size: int
+    holds_root: bytes
+    credit_size: int
+    backlog: int = 0  # frames of mine (the answerer's) the asker has not receipted
+    back_off_ms: int = 0
+    last_verified_size: int = 0
+    status: str = ""
+    channel: str = ""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Gap:
+    """I hold `size` frames; what you sent begins later."""
+
+    size: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class NotReady:
+    """I am starting; nothing was committed."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Fault:
+    """What you sent breaks the rule named here; nothing was committed (Malformed on the wire)."""
+
+    what: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Hello:
+    """The first message of a stream, in both directions."""
+
+    source: int
+    destination: int
+    federation: bytes
+    environment: str
+    versions: tuple[int, ...]
+    suites: tuple[str, ...]
+    roster_version: int
+
+
+Control = Resume | Fenced | Behind | Stale | Ask | Standing
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Signature:
+    """One signature; the key id is a hint."""
+
+    key_id: bytes
+    suite: str
+    signature: bytes
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Signed:
+    """Bytes of a named type and signatures over both (DSSE)."""
+
+    payload_type: str
+    payload: bytes
+    signatures: tuple[Signature, ...]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Envelope:
+    """A signed head and the frames `first` .. `size`-1 with their salted bodies, all as bytes."""
+
+    head: Signed
+    frames: tuple[bytes, ...]
+    bodies: tuple[bytes, ...]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Parcel:
+    """An envelope ready to send: its frames and bodies as they are stored, laid out as fields of the message."""
+
+    head: Signed
+    packed: bytes
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Delivered:
+    """A signed receipt, and the size the log may grow to before the next."""
+
+    receipt: Signed
+    credit_size: int
+
+
+Message = Hello | Envelope | Parcel | Delivered | Signed | Gap | NotReady | Fault
+"""Everything that travels on a stream; a bare :class:`Signed` is a control message."""
