@@ -1,0 +1,49 @@
+"""Errors of one region's own software, split by blame.
+
+NodeError
+├── BadInput          what the operator gave cannot be used; nothing was done, and the message says what to do
+│   └── BadFile       a file, at a line and column
+└── Unavailable       infrastructure (disk, database, network) failed; the same call may work later
+
+Faults of a peer and business refusals are errors of :mod:`gateway.protocol.errors`.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+
+class NodeError(Exception):
+    """Base of all errors of this package."""
+
+
+class BadInput(NodeError, ValueError):
+    """What the operator gave cannot be used."""
+
+
+class BadFile(BadInput):
+    """A file that cannot be used. Nothing of it was.
+
+    The message never quotes what stands in a cell: a shifted column may hold somebody's identity number.
+    """
+
+    def __init__(self, path: Path, line: int | None, column: str | int | None, what: str, do: str) -> None:
+        self.path = path
+        self.line = line  # counted from 1; None: the whole file
+        self.column = column  # a column's name, or the character in the line counted from 1
+        self.what = what  # is wrong; continues "file, line, column: "
+        self.do = do  # a whole sentence that says how to put it right
+        place = [str(path)]
+        if line is not None:
+            place.append(f"line {line}")
+        if column is not None:
+            place.append(f"column {column}")
+        super().__init__(f"{', '.join(place)}: {what}. {do}")
+
+    def __reduce__(self) -> tuple[type[BadFile], tuple[Path, int | None, str | int | None, str, str]]:
+        """Keep the parts when it crosses a process boundary."""
+        return BadFile, (self.path, self.line, self.column, self.what, self.do)
+
+
+class Unavailable(NodeError):
+    """Disk, database or network failed; nothing is decided, and the same call may work later."""
