@@ -1,4 +1,6 @@
-"""Between values and bytes. The only module of the core that knows the generated code.
+"""Between values and bytes of what travels on a channel.
+
+Of the core only this module and documents.py (rosters, proofs) know the generated code.
 
 Frames and bodies are checked here by the rules written in the proto (the hot path cannot afford a validator per
 message; a test holds the two equal). Signed control messages go through protovalidate. Whatever does not parse raises
@@ -8,8 +10,8 @@ message; a test holds the two equal). Signed control messages go through protova
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
-from typing import TypeVar
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
 
 import protovalidate
 from google.protobuf.message import DecodeError
@@ -87,9 +89,7 @@ def decode_frame(data: bytes) -> Frame:
         m = frame_pb2.Frame.FromString(data)
     except DecodeError as e:
         raise Malformed("a frame is not a protobuf Frame") from e
-    frame = Frame(
-        m.kind, m.reply, m.id, m.seen, m.epoch, m.category, m.amount, m.becomes, m.arriving, m.commitment
-    )
+    frame = Frame(m.kind, m.reply, m.id, m.seen, m.epoch, m.category, m.amount, m.becomes, m.arriving, m.commitment)
     if len(frame.id) != _ID_BYTES:
         raise Malformed("Frame.id must be 16 bytes")
     if len(frame.commitment) != _HASH_BYTES:
@@ -152,8 +152,7 @@ def _check_offer(offer: Offer) -> None:
         raise Malformed("Offer.consent must be at most 64 characters")
     if len(offer.cites) > _ID_BYTES or len(offer.request) > _ID_BYTES:
         raise Malformed("Offer.cites and Offer.request must be at most 16 bytes")
-    if len(offer.redo) > 1024:
-        raise Malformed("Offer.redo must be at most 1024 bytes")
+    _check_redo("Offer", offer.redo)
     for s in offer.slices:
         if s.blocks < 1:
             raise Malformed("Slice.blocks must be at least 1")
@@ -178,7 +177,9 @@ def encode_refuse(reason: int, redo: bytes) -> bytes:
 
 def decode_refuse(salted_body: bytes) -> int:
     """The reason of a refusal, as a number: a newer peer may give one that is not in :class:`Reason`."""
-    return int(_body(frame_pb2.Refuse, salted_body).reason)
+    m = _body(frame_pb2.Refuse, salted_body)
+    _check_redo("Refuse", m.redo)
+    return int(m.reason)
 
 
 def encode_cancel(redo: bytes) -> bytes:
@@ -193,15 +194,23 @@ def encode_reverse_request(transfer: bytes, redo: bytes) -> bytes:
 
 def decode_reverse_request(salted_body: bytes) -> bytes:
     """The id of the transfer that should come back."""
-    transfer = _body(frame_pb2.ReverseRequest, salted_body).transfer
-    if len(transfer) != _ID_BYTES:
+    m = _body(frame_pb2.ReverseRequest, salted_body)
+    _check_redo("ReverseRequest", m.redo)
+    if len(m.transfer) != _ID_BYTES:
         raise Malformed("ReverseRequest.transfer must be 16 bytes")
-    return transfer
+    return m.transfer
 
 
 def decode_redo(kind_is_offer: bool, salted_body: bytes) -> bytes:
     """The sealed redo record of a body of one's own."""
-    return _body(frame_pb2.Offer if kind_is_offer else frame_pb2.Accept, salted_body).redo
+    if kind_is_offer:
+        return _body(frame_pb2.Offer, salted_body).redo
+    return _body(frame_pb2.Accept, salted_body).redo
+
+
+def _check_redo(kind: str, redo: bytes) -> None:
+    if len(redo) > 1024:
+        raise Malformed(f"{kind}.redo must be at most 1024 bytes")
 
 
 def _body(kind: type[M], salted_body: bytes) -> M:
@@ -213,7 +222,7 @@ def _body(kind: type[M], salted_body: bytes) -> M:
         raise Malformed(f"a body is not a protobuf {kind.DESCRIPTOR.name}") from e
 
 
-# -- what a segment stores: lists of frames and of bodies, laid out as fields of an Envelope ----------------------------
+# -- what a segment stores: lists of frames and of bodies, laid out as fields of an Envelope --------------------------
 
 
 def pack_frames(frames: Sequence[bytes]) -> bytes:
@@ -236,7 +245,7 @@ def unpack_bodies(packed: bytes) -> list[bytes]:
     return list(channel_pb2.Envelope.FromString(packed).bodies)
 
 
-# -- signed messages ----------------------------------------------------------------------------------------------------
+# -- signed messages --------------------------------------------------------------------------------------------------
 
 
 def _log(log: Log) -> channel_pb2.Log:
@@ -261,8 +270,8 @@ def _unepoch(m: channel_pb2.Epoch) -> Epoch:
     return Epoch(m.number, m.nonce)
 
 
-_VALUES = {"Log": (_log, _unlog), "Epoch": (_epoch, _unepoch)}
-_SIGNED: dict[str, tuple[type[ProtoMessage], type]] = {
+_VALUES: dict[str, Callable[[Any], Log | Epoch]] = {"Log": _unlog, "Epoch": _unepoch}
+_SIGNED: dict[str, tuple[type[ProtoMessage], type[Head | Receipt | Control]]] = {
     HEAD: (channel_pb2.Head, Head),
     RECEIPT: (channel_pb2.Receipt, Receipt),
     RESUME: (channel_pb2.Resume, Resume),
@@ -296,12 +305,12 @@ def decode_payload(payload_type: str, payload: bytes) -> Head | Receipt | Contro
         raise Malformed(f"unknown payload type {payload_type!r}")
     proto, value = _SIGNED[payload_type]
     m = parse(proto, payload)
-    fields = {}
+    fields: dict[str, Any] = {}
     for name in value.__dataclass_fields__:
         field = getattr(m, name)
         convert = _VALUES.get(type(field).__name__)
-        fields[name] = convert[1](field) if convert else field
-    return value(**fields)  # type: ignore[no-any-return]
+        fields[name] = convert(field) if convert else field
+    return value(**fields)
 
 
 def parse(kind: type[M], data: bytes) -> M:

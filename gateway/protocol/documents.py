@@ -1,0 +1,363 @@
+"""Between bytes and the documents people hand around: rosters, cards, proofs. The core's second and last module that
+knows the generated code; :mod:`gateway.protocol.codec` is for what travels on a channel.
+
+As a file every document is JSON that names its own type: a signed one as DSSE writes it (payloadType, payload,
+signatures; https://github.com/secure-systems-lab/dsse, envelope.md), a bundle as ``{"type", "payload"}``, several
+signed ones as a list. Whatever does not parse raises :class:`~gateway.protocol.errors.Malformed` and says what to do.
+"""
+
+from __future__ import annotations
+
+import binascii
+import json
+from base64 import b64decode, b64encode
+from collections.abc import Iterable, Mapping
+from hashlib import sha256
+
+from gateway.protocol import codec, limits
+from gateway.protocol.errors import Malformed, TooLarge
+from gateway.protocol.exhibits import ForkEvidence, FrameProof, TransferProof
+from gateway.protocol.members import Anchor, FinalLog, Key, Region, Resolution, Roster, Succession
+from gateway.protocol.values import Signature, Signed, Status
+from gateway.v1 import proof_pb2, roster_pb2
+
+ROSTER = "application/vnd.hutong.roster.v1"
+CARD = "application/vnd.hutong.card.v1"
+TRANSFER_PROOF = "application/vnd.hutong.transfer-proof.v1"
+FORK_EVIDENCE = "application/vnd.hutong.fork-evidence.v1"
+
+Document = Signed | TransferProof | ForkEvidence | tuple[Signed, ...]
+"""What one file holds. A tuple is a history of rosters, version 1 first."""
+
+FILE_CHARACTERS = 64 << 20
+"""Longest file read; a proof carries every roster since version 1."""
+
+
+# -- rosters and cards -----------------------------------------------------------------------------------------------
+
+
+def encode_roster(roster: Roster) -> bytes:
+    """The payload to sign. Version 1 does not name the federation: its own hash does."""
+    return roster_pb2.Roster(
+        version=roster.version,
+        federation=b"" if roster.version == 1 else roster.federation,
+        name_zh=roster.name_zh,
+        name_en=roster.name_en,
+        environment=roster.environment,
+        issued_at_ms=roster.issued_at_ms,
+        grace_s=roster.grace_s,
+        root_keys=map(_key, roster.root_keys),
+        threshold=roster.threshold,
+        regions=map(_region, roster.regions),
+        resolutions=map(_resolution, roster.resolutions),
+    ).SerializeToString(deterministic=True)
+
+
+def decode_roster(payload: bytes) -> Roster:
+    """A payload as a value; nothing is verified here. Raises Malformed or TooLarge."""
+    if len(payload) > limits.ROSTER_BYTES:
+        raise TooLarge(f"a roster of {len(payload)} bytes; at most {limits.ROSTER_BYTES}")
+    m = codec.parse(roster_pb2.Roster, payload)
+    if (len(m.federation) != 32) if m.version > 1 else m.federation:
+        raise Malformed("Roster.federation must be empty in version 1 and 32 bytes in every later one")
+    return Roster(
+        version=m.version,
+        federation=m.federation or sha256(payload).digest(),
+        name_zh=m.name_zh,
+        name_en=m.name_en,
+        environment=m.environment,
+        issued_at_ms=m.issued_at_ms,
+        grace_s=m.grace_s,
+        root_keys=tuple(map(_unkey, m.root_keys)),
+        threshold=m.threshold,
+        regions=tuple(map(_unregion, m.regions)),
+        resolutions=tuple(map(_unresolution, m.resolutions)),
+    )
+
+
+def encode_region(region: Region) -> bytes:
+    """The payload of a card."""
+    return _region(region).SerializeToString(deterministic=True)
+
+
+def decode_region(payload: bytes) -> Region:
+    """The payload of a card as a value; nothing is verified here. Raises Malformed."""
+    return _unregion(codec.parse(roster_pb2.Region, payload))
+
+
+def _key(key: Key) -> roster_pb2.Key:
+    return roster_pb2.Key(
+        suite=key.suite,
+        public_key=key.public_key,
+        not_before_ms=key.not_before_ms,
+        not_after_ms=key.not_after_ms,
+        revoked_at_ms=key.revoked_at_ms,
+        anchors=[
+            roster_pb2.Anchor(destination=a.destination, epoch=a.epoch, size=a.size, root=a.root) for a in key.anchors
+        ],
+    )
+
+
+def _unkey(m: roster_pb2.Key) -> Key:
+    return Key(
+        suite=m.suite,
+        public_key=m.public_key,
+        not_before_ms=m.not_before_ms,
+        not_after_ms=m.not_after_ms,
+        revoked_at_ms=m.revoked_at_ms,
+        anchors=tuple(Anchor(destination=a.destination, epoch=a.epoch, size=a.size, root=a.root) for a in m.anchors),
+    )
+
+
+def _region(region: Region) -> roster_pb2.Region:
+    return roster_pb2.Region(
+        code=region.code,
+        name_zh=region.name_zh,
+        name_en=region.name_en,
+        endpoint=region.endpoint,
+        keys=map(_key, region.keys),
+        certificates=region.certificates,
+        carriers=region.carriers,
+        suites=region.suites,
+        roles=region.roles,
+        status=region.status.value,  # type: ignore[arg-type]
+        backup_horizon_days=region.backup_horizon_days,
+        successions=[roster_pb2.Succession(successor=s.successor, date=s.date) for s in region.successions],
+        sealing_key=region.sealing_key,
+    )
+
+
+def _unregion(m: roster_pb2.Region) -> Region:
+    return Region(
+        code=m.code,
+        name_zh=m.name_zh,
+        name_en=m.name_en,
+        endpoint=m.endpoint,
+        keys=tuple(map(_unkey, m.keys)),
+        certificates=tuple(m.certificates),
+        carriers=tuple(m.carriers),
+        suites=tuple(m.suites),
+        roles=tuple(m.roles),
+        status=_unstatus(m.status),
+        backup_horizon_days=m.backup_horizon_days,
+        successions=tuple(Succession(successor=s.successor, date=s.date) for s in m.successions),
+        sealing_key=m.sealing_key,
+    )
+
+
+def _unstatus(number: int) -> Status:
+    """A status that is not given, or that this version does not know, gives no right to anything new."""
+    try:
+        return Status(number)
+    except ValueError:
+        return Status.SUSPENDED
+
+
+def _resolution(resolution: Resolution) -> roster_pb2.Resolution:
+    return roster_pb2.Resolution(
+        region=resolution.region,
+        logs=[
+            roster_pb2.FinalLog(source=f.source, destination=f.destination, size=f.size, root=f.root)
+            for f in resolution.logs
+        ],
+    )
+
+
+def _unresolution(m: roster_pb2.Resolution) -> Resolution:
+    logs = (FinalLog(source=f.source, destination=f.destination, size=f.size, root=f.root) for f in m.logs)
+    return Resolution(region=m.region, logs=tuple(logs))
+
+
+# -- proofs ----------------------------------------------------------------------------------------------------------
+
+
+def encode_transfer_proof(proof: TransferProof) -> bytes:
+    """A transfer proof as bytes."""
+    return proof_pb2.TransferProof(
+        offer=_frame_proof(proof.offer),
+        answer=_frame_proof(proof.answer),
+        rosters=map(codec.signed_message, proof.rosters),
+    ).SerializeToString(deterministic=True)
+
+
+def decode_transfer_proof(data: bytes) -> TransferProof:
+    """What somebody offers as a proof; nothing is verified here. Raises Malformed."""
+    m = codec.parse(proof_pb2.TransferProof, data)
+    return TransferProof(
+        offer=_unframe_proof(m.offer, "offer"),
+        answer=_unframe_proof(m.answer, "answer"),
+        rosters=tuple(map(codec.signed_value, m.rosters)),
+    )
+
+
+def encode_fork_evidence(evidence: ForkEvidence) -> bytes:
+    """Evidence of a fork as bytes."""
+    return proof_pb2.ForkEvidence(
+        one=codec.signed_message(evidence.one),
+        other=codec.signed_message(evidence.other),
+        size=evidence.size,
+        root=evidence.root,
+        consistency=evidence.consistency,
+        rosters=map(codec.signed_message, evidence.rosters),
+    ).SerializeToString(deterministic=True)
+
+
+def decode_fork_evidence(data: bytes) -> ForkEvidence:
+    """What somebody offers as evidence; nothing is verified here. Raises Malformed."""
+    m = codec.parse(proof_pb2.ForkEvidence, data)
+    if not m.HasField("one") or not m.HasField("other"):
+        raise Malformed("the evidence lacks one of its two heads: ask for it again")
+    return ForkEvidence(
+        one=codec.signed_value(m.one),
+        other=codec.signed_value(m.other),
+        size=m.size,
+        root=m.root,
+        consistency=tuple(m.consistency),
+        rosters=tuple(map(codec.signed_value, m.rosters)),
+    )
+
+
+def _frame_proof(proof: FrameProof) -> proof_pb2.FrameProof:
+    return proof_pb2.FrameProof(
+        frame=proof.frame,
+        body=proof.body,
+        number=proof.number,
+        path=proof.path,
+        head=codec.signed_message(proof.head),
+        receipt=codec.signed_message(proof.receipt),
+        consistency=proof.consistency,
+    )
+
+
+def _unframe_proof(m: proof_pb2.FrameProof, name: str) -> FrameProof:
+    if not m.HasField("head") or not m.HasField("receipt"):
+        raise Malformed(f"the proof of the {name} lacks its head or its receipt: ask for the proof again")
+    return FrameProof(
+        frame=m.frame,
+        body=m.body,
+        number=m.number,
+        path=tuple(m.path),
+        head=codec.signed_value(m.head),
+        receipt=codec.signed_value(m.receipt),
+        consistency=tuple(m.consistency),
+    )
+
+
+# -- files -----------------------------------------------------------------------------------------------------------
+
+_AGAIN = "ask whoever handed it out for the file again, and copy it whole"
+
+
+def to_json(signed: Signed) -> str:
+    """A signed document as a file: DSSE's JSON, with the suite beside each signature."""
+    return _dump(_signed_object(signed))
+
+
+def from_json(text: str) -> Signed:
+    """What :func:`to_json` wrote. Raises Malformed or TooLarge for anything else."""
+    document = read(text)
+    if not isinstance(document, Signed):
+        raise Malformed("one signed document was expected here, with payloadType, payload and signatures")
+    return document
+
+
+def write(document: Document) -> str:
+    """A document as a file."""
+    if isinstance(document, Signed):
+        return to_json(document)
+    if isinstance(document, TransferProof):
+        return _dump(_bundle(TRANSFER_PROOF, encode_transfer_proof(document)))
+    if isinstance(document, ForkEvidence):
+        return _dump(_bundle(FORK_EVIDENCE, encode_fork_evidence(document)))
+    return _dump([_signed_object(signed) for signed in document])
+
+
+def read(text: str) -> Document:
+    """What a file holds, by what it says of itself. Raises Malformed or TooLarge; nothing is verified here."""
+    if len(text) > FILE_CHARACTERS:
+        raise TooLarge(f"a file of {len(text)} characters; at most {FILE_CHARACTERS}")
+    try:
+        found = json.loads(text, object_pairs_hook=_object_without_doubles)
+    except (ValueError, RecursionError) as e:
+        raise Malformed(f"not a document of the federation (no JSON: {e}); {_AGAIN}") from e
+    if isinstance(found, list):
+        if not found:
+            raise Malformed(f"an empty list; {_AGAIN}")
+        return tuple(map(_read_signed, found))
+    if isinstance(found, dict) and "payloadType" in found:
+        return _read_signed(found)
+    if isinstance(found, dict) and "type" in found:
+        kind, payload = _text(found, "type"), _bytes(found, "payload")
+        if kind == TRANSFER_PROOF:
+            return decode_transfer_proof(payload)
+        if kind == FORK_EVIDENCE:
+            return decode_fork_evidence(payload)
+        raise Malformed(f"a document of type {kind!r} is not known to this version; a newer one may read it")
+    raise Malformed(f"JSON, but no document of the federation: neither payloadType nor type is there; {_AGAIN}")
+
+
+def _dump(value: object) -> str:
+    return json.dumps(value, ensure_ascii=False, indent=2) + "\n"
+
+
+def _bundle(kind: str, payload: bytes) -> dict[str, str]:
+    return {"type": kind, "payload": b64encode(payload).decode()}
+
+
+def _signed_object(signed: Signed) -> dict[str, object]:
+    return {
+        "payloadType": signed.payload_type,
+        "payload": b64encode(signed.payload).decode(),
+        "signatures": [
+            {"keyid": s.key_id.hex(), "suite": s.suite, "sig": b64encode(s.signature).decode()}
+            for s in signed.signatures
+        ],
+    }
+
+
+def _read_signed(found: object) -> Signed:
+    if not isinstance(found, dict) or not isinstance(found.get("signatures"), list):
+        raise Malformed(f"a signed document has payloadType, payload and a list of signatures; {_AGAIN}")
+    signed = Signed(
+        payload_type=_text(found, "payloadType"),
+        payload=_bytes(found, "payload"),
+        signatures=tuple(map(_read_signature, found["signatures"])),
+    )
+    try:
+        return codec.decode_signed(codec.encode_signed(signed))  # the rules are those of the wire
+    except UnicodeError as e:
+        raise Malformed(f"text that is not Unicode; {_AGAIN}") from e
+
+
+def _read_signature(found: object) -> Signature:
+    if not isinstance(found, dict):
+        raise Malformed(f"a signature has keyid, suite and sig; {_AGAIN}")
+    try:
+        key_id = bytes.fromhex(_text(found, "keyid"))
+    except ValueError as e:
+        raise Malformed(f"keyid must be hexadecimal; {_AGAIN}") from e
+    return Signature(key_id=key_id, suite=_text(found, "suite"), signature=_bytes(found, "sig"))
+
+
+def _text(found: Mapping[str, object], name: str) -> str:
+    value = found.get(name)
+    if not isinstance(value, str):
+        raise Malformed(f"{name} must be there and be text; {_AGAIN}")
+    return value
+
+
+def _bytes(found: Mapping[str, object], name: str) -> bytes:
+    try:
+        return b64decode(_text(found, name), validate=True)
+    except (binascii.Error, ValueError) as e:
+        raise Malformed(f"{name} must be base64; {_AGAIN}") from e
+
+
+def _object_without_doubles(pairs: Iterable[tuple[str, object]]) -> dict[str, object]:
+    """Two readers must not see two documents in one file."""
+    found: dict[str, object] = {}
+    for name, value in pairs:
+        if name in found:
+            raise ValueError(f"{name!r} is there twice")
+        found[name] = value
+    return found
