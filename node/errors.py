@@ -4,6 +4,9 @@ NodeError
 ├── BadInput          what the operator gave cannot be used; nothing was done, and the message says what to do
 │   └── BadFile       a file, at a line and column
 └── Unavailable       infrastructure (disk, database, network) failed; the same call may work later
+    ├── DatabaseBusy  locked by somebody else
+    ├── DatabaseFull  no room on its disk
+    └── DatabaseGone  cannot be reached, read or written; perhaps in doubt
 
 Faults of a peer and business refusals are errors of :mod:`gateway.protocol.errors`.
 """
@@ -46,4 +49,23 @@ class BadFile(BadInput):
 
 
 class Unavailable(NodeError):
-    """Disk, database or network failed; nothing is decided, and the same call may work later."""
+    """Disk, database or network failed; nothing was done (but see DatabaseGone), and the same call may work later."""
+
+
+class DatabaseBusy(Unavailable):
+    """Somebody else holds the database or its rows; the transaction was rolled back."""
+
+
+class DatabaseFull(Unavailable):
+    """No room left for the database; the transaction was rolled back."""
+
+
+class DatabaseGone(Unavailable):
+    """The database cannot be reached, read or written.
+
+    `in_doubt`: it went away during the commit, so the transaction may or may not stand. Read before doing it again.
+    """
+
+    def __init__(self, message: str, *, in_doubt: bool = False) -> None:
+        self.in_doubt = in_doubt
+        super().__init__(message)

@@ -1,8 +1,8 @@
 """The tables of one region: the only database in the system, the same on SQLite and PostgreSQL.
 
-Append-only (a trigger refuses UPDATE and DELETE): posting, lot_entry, outcome, event, receipt, evidence, roster, and the
-segments of a log below what is final. Mutable: counters of a balance, what remains of a lot, the state of a transfer,
-account, channel and log, the outbox, tokens, back-off.
+Append-only (a trigger refuses UPDATE and DELETE): posting, lot_entry, outcome, event, receipt, evidence, roster, and
+the segments of a log below what is final. Mutable: counters of a balance, what remains of a lot, the state of a
+transfer, account, channel and log, the outbox, tokens, back-off.
 
 Numbers (`no`) are dense integers the single writer gives out; public ids are 16 bytes in one unique index. Amounts are
 in the smallest unit of the category, times are Unix milliseconds, dates are yyyymmdd.
@@ -129,8 +129,13 @@ lot = Table(
     CheckConstraint("remaining >= 0 AND remaining <= amount", name="remaining"),
     CheckConstraint("amount > 0", name="positive"),
 )
-_LEFT = {"sqlite_where": text("remaining > 0"), "postgresql_where": text("remaining > 0")}
-Index("ix_lot_spendable", lot.c.balance, lot.c.expires, **_LEFT)
+Index(
+    "ix_lot_spendable",
+    lot.c.balance,
+    lot.c.expires,
+    sqlite_where=text("remaining > 0"),
+    postgresql_where=text("remaining > 0"),
+)
 
 # How much of which lot a posting took (or gave back).
 lot_entry = Table(
@@ -180,7 +185,12 @@ Index(
     sqlite_where=text("state = 12"),
     postgresql_where=text("state = 12"),
 )
-Index("ix_transfer_cites", transfer.c.cites, sqlite_where=text("cites IS NOT NULL"), postgresql_where=text("cites IS NOT NULL"))
+Index(
+    "ix_transfer_cites",
+    transfer.c.cites,
+    sqlite_where=text("cites IS NOT NULL"),
+    postgresql_where=text("cites IS NOT NULL"),
+)
 
 # What was answered to a command that left no transfer: frozen for ever. Key reuse with other content is refused.
 outcome = Table(
