@@ -8,7 +8,7 @@ SQLite gives a truth value back as 0 or 1.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import cache
 from typing import Any
 
@@ -27,7 +27,7 @@ COPY_FROM = 512
 # last stays below SQLite's limit of 32,766 parameters.
 _IN_SIZES = (1, 4, 16, 64, 256, 1_024, 4_096, 16_384, 30_000)
 
-_POSTGRESQL = PGDialect_psycopg()
+_POSTGRESQL = PGDialect_psycopg()  # type: ignore[no-untyped-call]
 
 
 def insert(conn: Connection, table: Table, rows: Sequence[Row]) -> None:
@@ -56,18 +56,23 @@ def put(conn: Connection, table: Table, key: tuple[str, ...], columns: tuple[str
     _change(conn, _update(table, key, columns, False, conn.dialect.name), table, rows)
 
 
-def select_in(conn: Connection, table: Table, columns: tuple[str, ...], by: str, values: Sequence[Any]) -> list[Row]:
-    """The `columns` of every row whose column `by` has one of `values`, in no order."""
+def select_in(
+    conn: Connection, table: Table, columns: tuple[str, ...], by: str, values: Iterable[Any], where: str = ""
+) -> list[Row]:
+    """The `columns` of every row whose column `by` has one of `values`, in no order.
+
+    `where` is a further condition in SQL, for instance that of a partial index; never a part of anybody's input.
+    """
     found: list[Row] = []
-    for sql, parameters in _in_chunks(conn, "SELECT", table, columns, by, values):
+    for sql, parameters in _in_chunks(conn, _selecting(table, columns, by, where), table, by, values):
         found += driver_connection(conn).execute(sql, parameters).fetchall()
     return found
 
 
-def delete_in(conn: Connection, table: Table, by: str, values: Sequence[Any]) -> int:
+def delete_in(conn: Connection, table: Table, by: str, values: Iterable[Any]) -> int:
     """Remove every row whose column `by` has one of `values`; returns how many there were."""
     removed = 0
-    for sql, parameters in _in_chunks(conn, "DELETE", table, (), by, values):
+    for sql, parameters in _in_chunks(conn, _deleting(table, by), table, by, values):
         removed += driver_connection(conn).execute(sql, parameters).rowcount
     return removed
 
@@ -85,19 +90,19 @@ def _change(conn: Connection, sql: str, table: Table, rows: Sequence[Row]) -> No
 
 
 def _in_chunks(
-    conn: Connection, verb: str, table: Table, columns: tuple[str, ...], by: str, values: Sequence[Any]
+    conn: Connection, statement: str, table: Table, by: str, values: Iterable[Any]
 ) -> list[tuple[str, Sequence[Any]]]:
     values = list(dict.fromkeys(values))  # a value in two chunks would bring its row twice
     if not values:
         return []
     if conn.dialect.name != "sqlite":
-        return [(_where_any(verb, table, columns, by), (values,))]
+        return [(_in_array(statement, table, by), (values,))]
     chunks: list[tuple[str, Sequence[Any]]] = []
     for start in range(0, len(values), _IN_SIZES[-1]):
         chunk = values[start : start + _IN_SIZES[-1]]
         size = next(size for size in _IN_SIZES if size >= len(chunk))
         filled = chunk + chunk[-1:] * (size - len(chunk))
-        chunks.append((_where_in(verb, table, columns, by, size), filled))
+        chunks.append((_in_list(statement, size), filled))
     return chunks
 
 
@@ -148,17 +153,24 @@ def _update(table: Table, key: tuple[str, ...], columns: tuple[str, ...], grow: 
 
 
 @cache
-def _where_in(verb: str, table: Table, columns: tuple[str, ...], by: str, size: int) -> str:
-    return f"{_verb(verb, table, columns)} WHERE {_names((by,))} IN ({','.join('?' * size)})"
+def _selecting(table: Table, columns: tuple[str, ...], by: str, where: str) -> str:
+    condition = f"({where}) AND " if where else ""
+    return f"SELECT {_names(columns)} FROM {_names((table.name,))} WHERE {condition}{_names((by,))}"
 
 
 @cache
-def _where_any(verb: str, table: Table, columns: tuple[str, ...], by: str) -> str:
-    return f"{_verb(verb, table, columns)} WHERE {_names((by,))} = ANY(%b::{_type(table, by)}[])"
+def _deleting(table: Table, by: str) -> str:
+    return f"DELETE FROM {_names((table.name,))} WHERE {_names((by,))}"
 
 
-def _verb(verb: str, table: Table, columns: tuple[str, ...]) -> str:
-    return f"{verb} {_names(columns)} FROM {_names((table.name,))}"
+@cache
+def _in_list(statement: str, size: int) -> str:
+    return f"{statement} IN ({','.join('?' * size)})"
+
+
+@cache
+def _in_array(statement: str, table: Table, by: str) -> str:
+    return f"{statement} = ANY(%b::{_type(table, by)}[])"
 
 
 def _unnest(table: Table, columns: tuple[str, ...]) -> str:

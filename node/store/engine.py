@@ -18,7 +18,7 @@ from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.pool import StaticPool
 
 from ..errors import BadInput, DatabaseGone
-from .failure import DRIVER_ERRORS, translate
+from .failure import DRIVER_ERRORS, as_sqlalchemy, translate
 
 PATIENCE_MS = 5_000
 """How long a statement waits for somebody else's lock before the database counts as busy."""
@@ -97,6 +97,7 @@ class Store:
         """One transaction that alone may change things: committed, durably, at the end, rolled back on any exception.
 
         Raises DatabaseBusy, DatabaseFull or DatabaseGone when the database fails; a later call connects anew.
+        What the database refuses (a constraint, a trigger) comes out as SQLAlchemy's IntegrityError.
         """
         with self._my_turn():
             try:
@@ -195,7 +196,7 @@ class Store:
     def _raise(self, error: BaseException, *, committing: bool = False) -> NoReturn:
         failure = translate(error, self.name, committing=committing)
         if failure is None:
-            raise error
+            raise as_sqlalchemy(error) from error.__cause__
         if isinstance(failure, DatabaseGone) and not self.in_memory and self._held_by == threading.get_ident():
             self._drop_writer()
         raise failure from error

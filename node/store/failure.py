@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from typing import cast
 
 import psycopg
 from sqlalchemy import exc
@@ -46,6 +47,14 @@ def translate(error: BaseException, database: str, *, committing: bool = False) 
     if isinstance(cause, psycopg.Error):
         return _from_postgresql(cause, database, committing=committing)
     return None
+
+
+def as_sqlalchemy(error: BaseException) -> BaseException:
+    """The same error as SQLAlchemy would have raised it, so that callers need not know which way a statement went."""
+    for driver in (sqlite3.Error, psycopg.Error):
+        if isinstance(error, driver):
+            return cast(BaseException, exc.DBAPIError.instance(None, None, error, driver))
+    return error
 
 
 def _from_sqlite(cause: sqlite3.Error, database: str, *, committing: bool) -> Unavailable | None:
