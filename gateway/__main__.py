@@ -1,0 +1,302 @@
+"""`python -m gateway`: check and read the federation's documents offline. No node, database or network is needed.
+
+Exit status: 0 everything that the file claims holds; 1 something does not; 2 the file could not be read.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from datetime import datetime, timedelta, timezone
+from pathlib import Path
+
+from gateway.protocol import codec, documents, limits
+from gateway.protocol.documents import Document
+from gateway.protocol.errors import ProtocolError
+from gateway.protocol.exhibits import ForkEvidence, FrameProof, TransferProof
+from gateway.protocol.members import Key, Region, Roster
+from gateway.protocol.proof import Check, holds, verify_fork, verify_transfer
+from gateway.protocol.roster import accept_chain, approvals, read_card
+from gateway.protocol.values import Evidence, Kind, Offer, Purpose, Signed
+
+CHINA = timezone(timedelta(hours=8))
+
+NAMES = {
+    documents.TRANSFER_PROOF: ("转移证明", "transfer proof"),
+    documents.FORK_EVIDENCE: ("分叉证据", "evidence of a fork"),
+    documents.ROSTER: ("成员名册", "roster"),
+    documents.CARD: ("地区名片", "card of a region"),
+}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The exit status."""
+    parser = argparse.ArgumentParser(
+        prog="python -m gateway",
+        description="离线核验互通联邦的文件，不需要节点、数据库和网络。Check the federation's files offline.",
+    )
+    commands = parser.add_subparsers(dest="command", required=True)
+    verify = commands.add_parser(
+        "verify", help="核验转移证明、分叉证据、成员名册、地区名片 check a proof, evidence, roster or card"
+    )
+    verify.add_argument(
+        "--federation",
+        type=_federation,
+        metavar="HEX",
+        help="已知的联邦编号（64 位十六进制） the federation's id, known to you",
+    )
+    verify.add_argument("--json", action="store_true", help="以 JSON 输出 print JSON")
+    inspect = commands.add_parser("inspect", help="显示文件内容，不作核验 show what is inside, unchecked")
+    for command in (verify, inspect):
+        command.add_argument("file", type=Path, metavar="FILE", help="JSON 文件 a JSON file")
+    options = parser.parse_args(arguments)
+    try:
+        document = documents.read(_read(options.file))
+        if options.command == "inspect":
+            _print(list(_inside(document)))
+            return 0
+        checks = _checks(document, options.federation)
+    except (ProtocolError, _UnreadableError) as e:
+        print(f"{options.file}: 无法读取 cannot be read: {e}", file=sys.stderr)
+        return 2
+    if options.json:
+        _print(json.dumps(_as_json(document, checks), ensure_ascii=False, indent=2).splitlines())
+    else:
+        _print(_report(document, checks))
+    return 0 if holds(checks) else 1
+
+
+class _UnreadableError(Exception):
+    """The file system or the encoding is in the way."""
+
+
+def _read(path: Path) -> str:
+    try:
+        with path.open("rb") as file:
+            data = file.read(documents.FILE_CHARACTERS + 1)
+        return data.decode("utf-8-sig")
+    except OSError as e:
+        raise _UnreadableError(f"{e.strerror or e}; check the name and the permissions") from e
+    except UnicodeDecodeError as e:
+        raise _UnreadableError("not a text file; give the JSON file as it was handed out") from e
+
+
+def _federation(text: str) -> bytes:
+    try:
+        value = bytes.fromhex(text)
+    except ValueError:
+        value = b""
+    if len(value) != 32:
+        raise argparse.ArgumentTypeError("应为 64 位十六进制 64 hexadecimal digits are needed")
+    return value
+
+
+def _print(lines: Iterator[str] | Sequence[str]) -> None:
+    if hasattr(sys.stdout, "reconfigure"):
+        sys.stdout.reconfigure(encoding="utf-8", errors="backslashreplace")
+    for line in lines:
+        # A stranger's text must not move the cursor or hide a line above.
+        print("".join(c if c.isprintable() else f"\\u{ord(c):04x}" for c in line))
+
+
+# -- verify -----------------------------------------------------------------------------------------------------------
+
+
+def _checks(document: Document, federation: bytes | None) -> list[Check]:
+    if isinstance(document, TransferProof):
+        return verify_transfer(document, federation)
+    if isinstance(document, ForkEvidence):
+        return verify_fork(document, federation)
+    if isinstance(document, Signed) and document.payload_type == documents.CARD:
+        return [_check("card", "地区以自己的密钥签署名片", "the region signed its card", lambda: _card(document))]
+    history = (document,) if isinstance(document, Signed) else document
+    if any(signed.payload_type != documents.ROSTER for signed in history):
+        raise _UnreadableError(
+            f"a document of type {history[0].payload_type!r} is not checked on its own: "
+            "it is part of a proof; ask for the proof"
+        )
+    return _roster_checks(history, federation)
+
+
+def _roster_checks(history: Sequence[Signed], federation: bytes | None) -> list[Check]:
+    def own() -> str:
+        newest = documents.decode_roster(history[-1].payload)
+        count = approvals(newest, history[-1])
+        if count < newest.threshold:
+            raise _UnmetError(f"{count} of {newest.threshold} root keys of version {newest.version} signed it")
+        return f"{count} signatures, {newest.threshold} needed"
+
+    def chain() -> str:
+        newest = accept_chain(history, federation)
+        known = "as given" if federation else "compare it with the id you know"
+        return f"version {newest.version}, federation {newest.federation.hex()} ({known})"
+
+    checks = [_check("threshold", "其自身的根密钥达到签署门限", "its own root keys signed it, as many as needed", own)]
+    if documents.decode_roster(history[0].payload).version > 1:
+        missing = "version 1 and those after it are needed too: put all of them, in order, in one JSON list"
+        return [*checks, _failed("roster", "成员名册自第一版起逐版可信", "it follows from version 1", missing)]
+    return [*checks, _check("roster", "成员名册自第一版起逐版可信", "it follows from version 1", chain)]
+
+
+def _card(signed: Signed) -> str:
+    region = read_card(signed)
+    return f"{region.code} {region.name_zh} {region.name_en}; whether it speaks for the region, ask the region"
+
+
+class _UnmetError(ProtocolError):
+    """A check that fails here."""
+
+
+def _check(code: str, zh: str, en: str, test: Callable[[], str]) -> Check:
+    try:
+        return Check(code=code, zh=zh, en=en, ok=True, detail=test())
+    except ProtocolError as e:
+        return _failed(code, zh, en, str(e))
+
+
+def _failed(code: str, zh: str, en: str, detail: str) -> Check:
+    return Check(code=code, zh=zh, en=en, ok=False, detail=detail)
+
+
+def _report(document: Document, checks: Sequence[Check]) -> Iterator[str]:
+    zh, en = NAMES[_type(document)]
+    yield f"{zh} {en}"
+    for check in checks:
+        yield f"  {'✓ 成立 holds ' if check.ok else '✗ 不成立 FAILS'}  {check.zh} · {check.en}"
+        if check.detail:
+            yield f"        {check.detail}"
+    if holds(checks):
+        yield f"全部 {len(checks)} 项成立。 All {len(checks)} checks hold."
+    else:
+        failed = sum(not check.ok for check in checks)
+        yield f"{len(checks)} 项中有 {failed} 项不成立：不可采信。"
+        yield f"{failed} of {len(checks)} checks fail: do not rely on it."
+
+
+def _as_json(document: Document, checks: Sequence[Check]) -> dict[str, object]:
+    return {
+        "type": _type(document),
+        "holds": holds(checks),
+        "checks": [{"code": c.code, "zh": c.zh, "en": c.en, "ok": c.ok, "detail": c.detail} for c in checks],
+    }
+
+
+def _type(document: Document) -> str:
+    if isinstance(document, TransferProof):
+        return documents.TRANSFER_PROOF
+    if isinstance(document, ForkEvidence):
+        return documents.FORK_EVIDENCE
+    return document.payload_type if isinstance(document, Signed) else documents.ROSTER
+
+
+# -- inspect ----------------------------------------------------------------------------------------------------------
+
+
+def _inside(document: Document) -> Iterator[str]:
+    zh, en = NAMES.get(_type(document), ("文件", _type(document)))
+    yield f"{zh} {en}（未经核验 unchecked）"
+    if isinstance(document, TransferProof):
+        yield from _inside_frame("转移 offer", document.offer)
+        yield from _inside_frame("答复 answer", document.answer)
+        yield f"附名册 rosters: {len(document.rosters)}"
+    elif isinstance(document, ForkEvidence):
+        yield from _inside_signed("日志头一 head one", document.one)
+        yield from _inside_signed("日志头二 head two", document.other)
+        yield f"长度 size: {document.size}   根 root: {document.root.hex()}"
+        yield f"附名册 rosters: {len(document.rosters)}"
+    elif isinstance(document, Signed):
+        yield from _inside_signed("内容 content", document)
+    else:
+        for signed in document:
+            yield from _inside_signed("一版 one version", signed)
+
+
+def _inside_frame(name: str, proof: FrameProof) -> Iterator[str]:
+    frame = codec.decode_frame(proof.frame)
+    kind = Kind(frame.kind).name if frame.kind in set(Kind) else str(frame.kind)
+    yield f"{name}: 第 number {proof.number} 条, {kind}, 编号 id {frame.id.hex()}, 已见 seen {frame.seen}"
+    if frame.amount or frame.arriving:
+        yield f"    转出 leaves {frame.amount} {frame.category}   转入 arrives {frame.arriving} {frame.becomes}"
+    if not proof.body:
+        yield "    正文未附或已删除 body withheld or erased"
+    elif frame.kind == Kind.OFFER:
+        yield from _inside_offer(codec.decode_offer(proof.body))
+    elif frame.kind == Kind.REFUSE:
+        yield f"    理由 reason: {codec.reason_name(codec.decode_refuse(proof.body))}"
+    else:
+        yield f"    正文 body: {len(proof.body) - limits.SALT_BYTES} 字节 bytes"
+    yield from _inside_signed("    日志头 head", proof.head)
+    yield from _inside_signed("    收据 receipt", proof.receipt)
+
+
+def _inside_offer(offer: Offer) -> Iterator[str]:
+    purpose = Purpose(offer.purpose).name if offer.purpose in set(Purpose) else str(offer.purpose)
+    yield f"    目的 purpose {purpose}, 兑换率 rate {offer.rate_p}/{offer.rate_q}, 协议版本 terms {offer.terms_version}"
+    for part in offer.slices:
+        origins = ", ".join(
+            f"{p.issuer} {p.granted} {Evidence(p.evidence).name if p.evidence in set(Evidence) else p.evidence}"
+            for p in part.provenance
+        )
+        yield f"    {part.blocks} 份 blocks, 到期 expires {part.expires or '-'}, 来源 from {origins}"
+
+
+def _inside_signed(name: str, signed: Signed) -> Iterator[str]:
+    yield f"{name}: {signed.payload_type}, 签名密钥 keys {', '.join(s.key_id.hex() for s in signed.signatures)}"
+    if signed.payload_type == documents.ROSTER:
+        yield from _inside_roster(documents.decode_roster(signed.payload))
+    elif signed.payload_type == documents.CARD:
+        yield from _inside_region(documents.decode_region(signed.payload))
+    else:
+        value = codec.decode_payload(signed.payload_type, signed.payload)
+        for field in value.__dataclass_fields__:
+            found = getattr(value, field)
+            if field == "log":
+                yield f"        日志 log: {found.source} -> {found.destination}, 环境 environment {found.environment}"
+                yield f"        联邦 federation {found.federation.hex()}"
+            else:
+                yield f"        {field}: {_shown(field, found)}"
+
+
+def _inside_roster(roster: Roster) -> Iterator[str]:
+    yield f"    第 {roster.version} 版 version {roster.version}, {roster.name_zh} {roster.name_en}"
+    yield f"    联邦 federation {roster.federation.hex()}, 环境 environment {roster.environment}"
+    yield f"    签发 issued {_time(roster.issued_at_ms)}"
+    yield f"    根密钥 root keys {len(roster.root_keys)}, 门限 threshold {roster.threshold}"
+    for key in roster.root_keys:
+        yield f"        {_inside_key(key)}"
+    for region in roster.regions:
+        yield from _inside_region(region)
+
+
+def _inside_region(region: Region) -> Iterator[str]:
+    endpoint = region.endpoint or "只向外拨 dials out only"
+    yield f"    {region.code} {region.name_zh} {region.name_en}, {region.status.name}, {endpoint}"
+    for key in region.keys:
+        yield f"        密钥 key {_inside_key(key)}"
+    carriers = ", ".join(map(str, region.carriers)) or "-"
+    yield f"        证书 certificates {len(region.certificates)}, 承运 carriers {carriers}"
+
+
+def _inside_key(key: Key) -> str:
+    window = f"{_time(key.not_before_ms)} .. {_time(key.not_after_ms)}"
+    revoked = f", 已吊销 revoked {_time(key.revoked_at_ms)}" if key.revoked_at_ms else ""
+    return f"{key.verify_key.id.hex()} {key.suite} {window}{revoked}"
+
+
+def _shown(field: str, value: object) -> str:
+    if isinstance(value, bytes):
+        return value.hex()
+    return _time(value) if field.endswith("_at_ms") and isinstance(value, int) else str(value)
+
+
+def _time(ms: int) -> str:
+    try:
+        return datetime.fromtimestamp(ms / 1000, CHINA).isoformat(timespec="seconds") if ms else "-"
+    except (ValueError, OverflowError, OSError):
+        return f"{ms} ms"
+
+
+if __name__ == "__main__":
+    sys.exit(main())
