@@ -20,6 +20,7 @@ def upgrade() -> None:
     _accounts()
     _entries()
     _transfers()
+    _answers()
     _logs()
     _channels()
     _surroundings()
@@ -135,7 +136,7 @@ def _entries() -> None:
 
 
 def _transfers() -> None:
-    """What was ordered, answered and told."""
+    """Transfers of both directions."""
     op.create_table(
         "transfer",
         sa.Column("no", NUMBER, autoincrement=False, nullable=False),
@@ -179,6 +180,10 @@ def _transfers() -> None:
         sqlite_where=sa.text("state = 12"),
         postgresql_where=sa.text("state = 12"),
     )
+
+
+def _answers() -> None:
+    """What was answered, told and asked about transfers."""
     op.create_table(
         "outcome",
         sa.Column("id", sa.LargeBinary(), nullable=False),
