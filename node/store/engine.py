@@ -156,7 +156,7 @@ class Store:
                 connection.begin()
                 yield connection
         except DRIVER_ERRORS as error:
-            self._raise(error)
+            self._raise(error, reading=True)
 
     def _connected_writer(self) -> Connection:
         if self._writer is not None and not self.is_sqlite and _is_lost(self._writer):
@@ -193,8 +193,8 @@ class Store:
                 writer.invalidate()
             writer.close()
 
-    def _raise(self, error: BaseException, *, committing: bool = False) -> NoReturn:
-        failure = translate(error, self.name, committing=committing)
+    def _raise(self, error: BaseException, *, committing: bool = False, reading: bool = False) -> NoReturn:
+        failure = translate(error, self.name, committing=committing, reading=reading)
         if failure is None:
             raise as_sqlalchemy(error) from error.__cause__
         if isinstance(failure, DatabaseGone) and not self.in_memory and self._held_by == threading.get_ident():

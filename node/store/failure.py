@@ -32,21 +32,32 @@ _PG_GONE = {"25006", "28000", "28P01", "3D000", "57P01", "57P02", "57P03", "57P0
 _PG_GONE_CLASS = "08"  # connection exceptions
 
 
-def translate(error: BaseException, database: str, *, committing: bool = False) -> Unavailable | None:
+def translate(
+    error: BaseException, database: str, *, committing: bool = False, reading: bool = False
+) -> Unavailable | None:
     """The failure of `database` (a URL without its password) that this error reports.
 
-    None: the database is well, and the error (a refused constraint, wrong SQL) is for the caller.
+    None: the database is well, and the error (a refused constraint, wrong SQL, a change made while `reading`) is for
+    the caller.
     """
     if isinstance(error, exc.TimeoutError):
         return DatabaseBusy(f"{database}: all connections are in use. Try again.")
     cause: BaseException | None = error
     if isinstance(error, exc.DBAPIError):
         cause = error.orig
+    if reading and _is_read_only(cause):
+        return None
     if isinstance(cause, sqlite3.Error):
         return _from_sqlite(cause, database, committing=committing)
     if isinstance(cause, psycopg.Error):
         return _from_postgresql(cause, database, committing=committing)
     return None
+
+
+def _is_read_only(cause: BaseException | None) -> bool:
+    if isinstance(cause, sqlite3.Error):
+        return getattr(cause, "sqlite_errorcode", None) == sqlite3.SQLITE_READONLY
+    return isinstance(cause, psycopg.errors.ReadOnlySqlTransaction)
 
 
 def as_sqlalchemy(error: BaseException) -> BaseException:
