@@ -1,0 +1,131 @@
+"""Migrations build exactly the tables the software works with, and touch no database that is not theirs."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from typing import Any
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from sqlalchemy.exc import DBAPIError
+
+from node.errors import BadInput
+from node.store import bulk, schema
+from node.store.create import REVISION, create
+from node.store.engine import Store, open_store
+from node.store.migrate import migrate, revision
+
+NewDatabase = Callable[..., str]
+_IN_POSTGRESQL = """
+SELECT 'column', table_name || '.' || column_name, concat_ws(' ', data_type, is_nullable, column_default)
+  FROM information_schema.columns WHERE table_schema = 'public'
+UNION ALL SELECT 'constraint', conrelid::regclass || '.' || conname, pg_get_constraintdef(oid)
+  FROM pg_constraint WHERE connamespace = 'public'::regnamespace
+UNION ALL SELECT 'index', indexname, indexdef FROM pg_indexes WHERE schemaname = 'public'
+UNION ALL SELECT 'trigger', tgname, pg_get_triggerdef(oid) FROM pg_trigger WHERE NOT tgisinternal
+UNION ALL SELECT 'function', proname, pg_get_functiondef(oid) FROM pg_proc WHERE pronamespace = 'public'::regnamespace
+"""
+
+
+@pytest.fixture
+def empty(new_database: NewDatabase, database_kind: str) -> Iterator[Store]:
+    """A store without tables, on each kind of database in turn."""
+    opened = open_store(new_database(database_kind, tables=False))
+    yield opened
+    opened.close()
+
+
+def described(store: Store) -> dict[tuple[str, str], Any]:
+    """Every table, constraint, index and trigger, as the database itself spells it."""
+    with store.read() as connection:
+        if not store.is_sqlite:
+            return {(kind, name): text for kind, name, text in connection.exec_driver_sql(_IN_POSTGRESQL)}
+        found = connection.exec_driver_sql("SELECT type, name, sql FROM sqlite_master WHERE sql IS NOT NULL")
+        # The order of a table's constraints means nothing, nor do spaces.
+        return {
+            (kind, name): sorted(part.strip(" ,)\t") for part in text.replace("(", "\n").splitlines() if part.strip())
+            for kind, name, text in found
+            if name != "alembic_version"
+        }
+
+
+def test_migrated_tables_are_those_of_the_software(empty: Store) -> None:
+    migrate(empty)
+    with empty.read() as connection:
+        context = MigrationContext.configure(connection, opts={"compare_type": True, "compare_server_default": True})
+        assert compare_metadata(context, schema.metadata) == []
+
+
+def test_a_database_created_at_once_equals_a_migrated_one(
+    empty: Store, new_database: NewDatabase, database_kind: str
+) -> None:
+    migrate(empty)
+    with closing(open_store(new_database(database_kind))) as created:
+        assert described(created) == described(empty)
+        with created.read() as connection:
+            assert revision(connection) == REVISION
+
+
+def test_a_second_migration_changes_nothing(store: Store) -> None:
+    with store.write() as connection:
+        bulk.insert(connection, schema.category, [(1, "moral")])
+    before = described(store)
+    migrate(store)
+    assert described(store) == before
+    with store.read() as connection:
+        assert bulk.select_in(connection, schema.category, ("code",), "no", [1]) == [("moral",)]
+
+
+def test_a_database_of_newer_software_is_refused_and_left_alone(store: Store) -> None:
+    with store.write() as connection:
+        connection.exec_driver_sql("UPDATE alembic_version SET version_num = '9999'")
+    before = described(store)
+    with pytest.raises(BadInput, match=r"newer version .*9999.* Install that version; nothing was changed"):
+        migrate(store)
+    assert described(store) == before
+    with store.read() as connection:
+        assert revision(connection) == "9999"
+
+
+def test_a_database_of_somebody_else_is_refused_and_left_alone(empty: Store) -> None:
+    with empty.write() as connection:
+        connection.exec_driver_sql("CREATE TABLE payroll (name text)")
+    before = described(empty)
+    with pytest.raises(BadInput, match="payroll"):
+        migrate(empty)
+    assert described(empty) == before
+
+
+def test_a_migration_that_fails_leaves_nothing_behind(empty: Store) -> None:
+    """A view in the way of the last table: everything before it was made and is undone."""
+    with empty.write() as connection:
+        connection.exec_driver_sql("CREATE VIEW token AS SELECT 1 AS name")
+    before = described(empty)
+    with pytest.raises(DBAPIError, match="token"):
+        migrate(empty)
+    assert described(empty) == before
+    with empty.write() as connection:
+        connection.exec_driver_sql("DROP VIEW token")
+    migrate(empty)
+
+
+def test_two_processes_that_start_together_migrate_once(new_database: NewDatabase, database_kind: str) -> None:
+    url = new_database(database_kind, tables=False)
+    program = "import sys; from node.store import engine, migrate; migrate.migrate(engine.open_store(sys.argv[1]))"
+    both = [subprocess.Popen([sys.executable, "-c", program, url], stderr=subprocess.PIPE, text=True) for _ in range(2)]
+    for process in both:
+        _, said = process.communicate(timeout=60)
+        assert process.returncode == 0, said
+    with closing(open_store(url)) as store, store.read() as connection:
+        assert revision(connection) == REVISION
+
+
+def test_in_memory_too() -> None:
+    with closing(open_store("sqlite://")) as migrated, closing(open_store("sqlite://")) as created:
+        migrate(migrated)
+        create(created)
+        assert described(migrated) == described(created)
