@@ -1,0 +1,53 @@
+"""Who holds points, and the four counters of a balance.
+
+A balance is what one account holds in one category. It is a credit balance: what a region owes a resident. The
+counters only ever grow or, for the pending pair, return: a hold adds to the pending counters of both sides, posting
+moves it to the posted ones, voiding takes it away again.
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum
+from typing import NamedTuple
+
+
+class AccountKind(IntEnum):
+    """Residents, and the region's own books."""
+
+    RESIDENT = 1
+    ISSUER = 2  # debited by awards: what the region has granted
+    CLEARING = 3  # one per peer: what went there less what came from there
+    REDEEMED = 4  # credited by spending
+    BREAKAGE = 5  # credited by expiry
+
+
+class AccountState(IntEnum):
+    """Whether an account may receive and spend."""
+
+    OPEN = 1
+    FROZEN = 2  # neither receives nor spends; what is on its way back to it still comes back
+    CLOSED = 3
+
+
+ISSUER = "#issuer"
+REDEEMED = "#redeemed"
+BREAKAGE = "#breakage"
+
+
+def clearing(peer: int) -> str:
+    """The name of the book that faces a peer."""
+    return f"#clearing:{peer}"
+
+
+class Counters(NamedTuple):
+    """The four counters, or a change to them."""
+
+    debits_pending: int = 0
+    debits_posted: int = 0
+    credits_pending: int = 0
+    credits_posted: int = 0
+
+    @property
+    def available(self) -> int:
+        """What can be spent, holds counted; provisional credits are not in it."""
+        return self.credits_posted - self.debits_posted - self.debits_pending

@@ -1,0 +1,120 @@
+"""What a region decided by itself, as entries of a log that has no peer.
+
+Each entry is one leaf: canonical JSON, made and hashed in the transaction that does what it says. Together with the
+channel logs the journal re-derives every posting, lot and balance. Ids are hexadecimal, times Unix milliseconds.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+
+class Entry(msgspec.Struct, frozen=True, kw_only=True, tag_field="do", omit_defaults=True):
+    """Base of all entries."""
+
+    at: int
+
+
+class Opened(Entry, tag="open"):
+    """An account was opened, or changed its state."""
+
+    account: int
+    name: str
+    state: int
+
+
+class Awarded(Entry, tag="award"):
+    """A lot was granted."""
+
+    id: str
+    account: int
+    balance: int
+    category: int
+    amount: int
+    lot: int
+    posting: int
+    granted: int
+    expires: int
+    evidence: int
+    because: str
+
+
+class Spent(Entry, tag="spend"):
+    """Points were redeemed at home: (lot, units) first-expiring first."""
+
+    id: str
+    balance: int
+    category: int
+    amount: int
+    posting: int
+    lots: list[tuple[int, int]]
+
+
+class Held(Entry, tag="hold"):
+    """Points were held for an offer."""
+
+    id: str
+    transfer: int
+    destination: int
+    balance: int
+    category: int
+    amount: int
+    arriving: int
+    posting: int
+    lots: list[tuple[int, int]]
+
+
+class Decision(msgspec.Struct, frozen=True, array_like=True):
+    """What became of one frame of a peer's log."""
+
+    number: int
+    transfer: int
+    state: int
+    reason: int = 0
+    posting: int = 0
+    balance: int = 0
+    amount: int = 0
+    lots: list[tuple[int, int]] = []  # lots given back, or granted: (lot, units)
+
+
+class Applied(Entry, tag="apply"):
+    """Frames first .. size-1 of the log from `peer` were applied."""
+
+    peer: int
+    first: int
+    size: int
+    decisions: list[Decision]
+
+
+class Reviewed(Entry, tag="review"):
+    """A clerk decided an incoming transfer."""
+
+    peer: int
+    by: str
+    decision: Decision
+
+
+class Expired(Entry, tag="expire"):
+    """What remained of expired lots went to breakage: (lot, balance, category, units, posting)."""
+
+    date: int
+    lots: list[tuple[int, int, int, int, int]]
+
+
+class Asked(Entry, tag="ask"):
+    """A cancel or a reversal was asked of a peer."""
+
+    what: str
+    id: str
+    transfer: int
+
+
+AnyEntry = Opened | Awarded | Spent | Held | Applied | Reviewed | Expired | Asked
+
+encode = msgspec.json.Encoder(order="deterministic").encode
+_decoder = msgspec.json.Decoder(AnyEntry)
+
+
+def decode(data: bytes) -> AnyEntry:
+    """One entry. Raises msgspec.DecodeError on bytes that are not one."""
+    return _decoder.decode(data)

@@ -1,0 +1,159 @@
+"""The handshake as commands of the single writer: what must be durable before it is answered becomes so here."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from gateway.protocol import channel as channels
+from gateway.protocol import handshake
+from gateway.protocol.channel import Channel, Condition
+from gateway.protocol.errors import Restored, Unauthentic
+from gateway.protocol.values import (
+    Ask,
+    Behind,
+    Control,
+    Fenced,
+    Gap,
+    NotReady,
+    Receipt,
+    Resume,
+    Stale,
+    Standing,
+)
+from node.services import seal
+from node.services.command import handles
+from node.services.office import Office
+from node.store import bulk, schema
+from node.store.batch import Batch, Wishes
+
+Said = Sequence[Control | Receipt]
+"""What goes back to the peer once this is committed; a receipt is the region's latest."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Begin:
+    """Say what a stream with a peer begins with, or what was not answered: Resume, or Ask."""
+
+    peer: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Hear:
+    """A verified control message, or a bare Gap or NotReady."""
+
+    peer: int
+    message: Control | Gap | NotReady
+    back_off_ms: int = 0
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class HearReceipt:
+    """A verified receipt of the peer over my log, the signed bytes to keep, and the credit beside it."""
+
+    peer: int
+    receipt: Receipt
+    signed: bytes
+    credit_size: int
+
+
+def _nothing(command: object, office: Office, wishes: Wishes) -> None:
+    """Looks at no account."""
+
+
+@handles(Begin, _nothing)
+def begin(command: Begin, office: Office, batch: Batch) -> Said:
+    """Resume until my epoch is fenced, Ask afterwards."""
+    channel = batch.channel(command.peer)
+    if channel.condition is not Condition.OPEN:
+        return ()
+    if channel.ready:
+        return (handshake.ask(channel),)
+    return (_propose(channel, office, batch),)
+
+
+def _propose(channel: Channel, office: Office, batch: Batch, known: int = 0) -> Resume:
+    nonce = int.from_bytes(office.random(8), "big")
+    channel, resume = handshake.propose(channel, batch.now_ms, nonce, known)
+    batch.set_channel(channel)
+    return resume
+
+
+@handles(Hear, _nothing)
+def hear(command: Hear, office: Office, batch: Batch) -> Said:
+    """See SPEC section 5. A peer that holds what I no longer know stops the channel as RESTORED."""
+    channel = batch.channel(command.peer)
+    if channel.condition is not Condition.OPEN and not isinstance(command.message, Ask):
+        return ()
+    try:
+        return _hear(command, channel, office, batch)
+    except Restored:
+        batch.set_channel(replace(channel, condition=Condition.RESTORED, ready=False, peer_open=False))
+        return ()
+
+
+def _hear(command: Hear, channel: Channel, office: Office, batch: Batch) -> Said:
+    message = command.message
+    nodes = batch.nodes(batch.books.me, command.peer)
+    nonce = int.from_bytes(office.random(8), "big")
+    now = batch.now_ms
+    match message:
+        case Resume():
+            channel, answer = handshake.hear_resume(channel, message, nodes)
+            batch.set_channel(channel)
+            return (answer, *_latest(channel))
+        case Fenced():
+            channel, keep = handshake.hear_fenced(channel, message, nodes)
+            if keep is None:
+                return ()
+            batch.set_channel(channel)
+            if keep < channel.size:
+                seal.seal_again(batch, channel, keep)
+            return () if channel.peer_open else (handshake.ask(channel),)
+        case Behind():
+            channel, again = handshake.hear_behind(channel, message, now, nonce)
+        case Stale():
+            channel, again = handshake.hear_stale(channel, message, now, nonce)
+        case Ask():
+            status = office.roster.find(command.peer)
+            standing = handshake.hear_ask(
+                channel, message, back_off_ms=command.back_off_ms, status=status.status.name.lower() if status else ""
+            )
+            return (standing, *_latest(channel))
+        case Standing():
+            channel, again = handshake.hear_standing(channel, message, nodes), None
+        case Gap():
+            channel, again = handshake.hear_gap(channel, message), None
+        case NotReady():
+            return begin(Begin(peer=command.peer), office, batch)
+    batch.set_channel(channel)
+    return (again,) if again is not None else ()
+
+
+def _latest(channel: Channel) -> Said:
+    """My latest receipt, again: the peer may have missed it."""
+    return (channel.receipt,) if channel.receipt is not None else ()
+
+
+@handles(HearReceipt, _nothing)
+def hear_receipt(command: HearReceipt, office: Office, batch: Batch) -> None:
+    """Keep the proof of delivery and release what it makes final."""
+    channel = batch.channel(command.peer)
+    if channel.condition is not Condition.OPEN:
+        return
+    receipt = command.receipt
+    if receipt.log != channel.out:
+        raise Unauthentic("the receipt is over another log than mine to its signer")
+    try:
+        after = channels.hear_receipt(channel, receipt, batch.nodes(batch.books.me, command.peer))
+    except Restored:
+        batch.set_channel(replace(channel, condition=Condition.RESTORED, ready=False, peer_open=False))
+        return
+    if after.receipted > channel.receipted:
+        log = batch.books.logs[batch.books.me, command.peer]
+        nonce = receipt.epoch.nonce.to_bytes(8, "big")
+        row = (log, receipt.size, receipt.epoch.number, nonce, receipt.root, receipt.received_at_ms, command.signed)
+        bulk.insert(batch.conn, schema.receipt, [row])
+    batch.set_channel(replace(after, credit=max(after.credit, command.credit_size)))
+
+

@@ -1,0 +1,195 @@
+"""Transfers at their destination: an offer is accepted, refused, or put before a clerk."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import msgspec
+
+from gateway.protocol import codec
+from gateway.protocol.errors import Malformed, Refused
+from gateway.protocol.transfer import Event, State, Terms, check_evidence, check_offer, check_terms, evidence_of, step
+from gateway.protocol.values import Frame, Offer, Purpose, Reason
+from node.ledger import journal
+from node.ledger.accounts import AccountState, clearing
+from node.ledger.lots import UNSEALED, Lot, arriving_expiry, pack_further
+from node.ledger.postings import Phase
+from node.ledger.transfers import Transfer
+from node.services import reply, reversal
+from node.services.command import handles
+from node.services.office import Office
+from node.services.transfer import EventKind, Placed, placed
+from node.store import logs
+from node.store.batch import Account, Batch, Wishes
+
+_pack = msgspec.msgpack.Encoder().encode
+
+
+def hear_offer(peer: int, frame: Frame, offer: Offer, number: int, office: Office, batch: Batch) -> journal.Decision:
+    """Decide an offer. What is wrong with it is refused with the reason of the lowest number."""
+    known = batch.transfers.get((frame.id, peer))
+    if known is not None:
+        return _conflict(known, frame, number, office, batch)
+    try:
+        check_offer(frame, offer)
+    except Malformed:
+        reply.answer(peer, frame.id, Reason.MALFORMED_BODY, b"", office, batch, None)
+        return journal.Decision(number, 0, 0, int(Reason.MALFORMED_BODY))
+    transfer = Transfer(
+        batch.books.next("transfer"), frame.id, peer, office.me, State.OFFERED, 0, frame.commitment, None, None,
+        frame.category, frame.amount, frame.becomes, frame.arriving, offer.rate_p, offer.rate_q, offer.purpose,
+        offer.cites or None, None, number, None, offer.address, batch.now_ms, None,
+    )  # fmt: skip
+    batch.new_transfer(transfer)
+    try:
+        if offer.purpose == Purpose.REVERSAL:
+            return reversal.hear_return(transfer, offer, number, office, batch)
+        terms, account = _check(frame, offer, peer, office, batch)
+    except Refused as refusal:
+        return refuse(transfer, refusal.reason, number, office, batch)
+    if terms.review_from and frame.arriving >= terms.review_from:
+        transfer.state = step(transfer.state, Event.REVIEW)
+        transfer.balance = batch.balance_of(account, batch.books.categories[frame.becomes])
+        batch.event(EventKind.ARRIVED, transfer)
+        return journal.Decision(number, transfer.no, int(transfer.state), 0, 0, transfer.balance)
+    return accept(transfer, offer, account, terms, number, office, batch)
+
+
+def _conflict(known: Transfer, frame: Frame, number: int, office: Office, batch: Batch) -> journal.Decision:
+    """An id offered twice. What was decided stays; what was not is refused, so that one answer closes both."""
+    differs = (known.amount, known.arriving) != (frame.amount, frame.arriving)
+    reason = Reason.CONFLICT_DIFFERENT_AMOUNT if differs else Reason.CONFLICT_DIFFERENT_CONTENT
+    if known.state == State.IN_REVIEW:
+        return refuse(known, reason, number, office, batch)
+    reply.answer(known.source, frame.id, reason, b"", office, batch, None)
+    return journal.Decision(number, 0, 0, int(reason))
+
+
+def _check(frame: Frame, offer: Offer, peer: int, office: Office, batch: Batch) -> tuple[Terms, Account]:
+    terms = office.terms_for(peer, office.me, frame.category)
+    check_terms(frame, offer, terms)
+    assert terms is not None
+    if frame.becomes not in batch.books.categories:
+        raise Refused(Reason.CATEGORY_NOT_MAPPED)
+    account = receiver(peer, offer, batch)
+    if account.state == AccountState.FROZEN:
+        raise Refused(Reason.ACCOUNT_FROZEN)
+    check_evidence(offer, terms)
+    return terms, account
+
+
+def receiver(peer: int, offer: Offer, batch: Batch) -> Account:
+    """Whose address it is. Unknown, expired, closed and not for this sender are refused alike."""
+    found = batch.addresses.get(offer.address)
+    if found is not None:
+        _alias, account_no, sender, purpose, expires_ms = found
+        account = batch.accounts_by_no[account_no]
+        usable = sender in (0, peer) and purpose in (0, offer.purpose) and batch.now_ms < expires_ms
+        if usable and account.state != AccountState.CLOSED:
+            return account
+    raise Refused(Reason.ADDRESS_UNKNOWN)
+
+
+def accept(
+    transfer: Transfer, offer: Offer, account: Account, terms: Terms, number: int, office: Office, batch: Batch
+) -> journal.Decision:
+    """Credit the points provisionally, one lot per slice, and say so. They are spendable once the source holds that."""
+    category = batch.books.categories[transfer.becomes]
+    balance = transfer.balance = batch.balance_of(account, category)
+    faces = batch.system_balance(clearing(transfer.source), category)
+    transfer.state = step(transfer.state, Event.ACCEPT)
+    transfer.decided_ms = batch.now_ms
+    posting = transfer.hold = batch.post(
+        Phase.PROVISIONAL, faces, balance, transfer.arriving, transfer=transfer.no, resident=balance
+    )
+    numbers = [batch.books.next("lot") for _ in offer.slices]
+    redo = _pack((balance, numbers[0]))
+    transfer.answered = reply.answer(transfer.source, transfer.id, None, redo, office, batch, transfer)
+    clears = UNSEALED if transfer.answered is None else transfer.answered
+    lots = []
+    for no, s in zip(numbers, offer.slices, strict=True):
+        units = s.blocks * offer.rate_p
+        first = s.provenance[0]
+        lot = Lot(
+            no, balance, units, first.granted, arriving_expiry(s.expires, batch.today, terms.grace_days), first.issuer,
+            evidence_of(s.provenance), first.because, pack_further(s.provenance), transfer.no, transfer.source, clears,
+        )  # fmt: skip
+        batch.grant(lot)
+        lots.append((no, units))
+    batch.event(EventKind.ACCEPTED, transfer)
+    return journal.Decision(
+        number, transfer.no, int(transfer.state), 0, posting, balance, transfer.arriving, lots
+    )
+
+
+def refuse(transfer: Transfer, reason: Reason, number: int, office: Office, batch: Batch) -> journal.Decision:
+    """Refuse an offer that is kept as a transfer."""
+    transfer.state = step(transfer.state, Event.REFUSE)
+    transfer.reason = int(reason)
+    transfer.decided_ms = batch.now_ms
+    transfer.answered = reply.answer(transfer.source, transfer.id, reason, b"", office, batch, transfer)
+    batch.changed(transfer)
+    batch.event(EventKind.REFUSED, transfer)
+    return journal.Decision(number, transfer.no, int(transfer.state), int(reason))
+
+
+def hear_cancel(peer: int, frame: Frame, number: int, office: Office, batch: Batch) -> journal.Decision:
+    """A cancel wins only if it comes before the decision; otherwise the answer is in the log already."""
+    transfer = batch.transfers.get((frame.id, peer))
+    if transfer is not None and transfer.state == State.IN_REVIEW:
+        return refuse(transfer, Reason.CANCELLED, number, office, batch)
+    return journal.Decision(number, 0, 0)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Review:
+    """A clerk's decision about an incoming transfer."""
+
+    source: int
+    id: bytes
+    accept: bool
+    by: str
+
+
+def _review_wishes(command: Review, office: Office, wishes: Wishes) -> None:
+    wishes.ids.add(command.id)
+
+
+@handles(Review, _review_wishes)
+def review(command: Review, office: Office, batch: Batch) -> Placed:
+    """Decide what waits. Deciding again alike is answered alike. Raises Refused: TRANSFER_UNKNOWN or WRONG_STATE.
+
+    An account frozen or closed since the offer came refuses it whatever the clerk says.
+    """
+    transfer = batch.transfers.get((command.id, command.source))
+    if transfer is None or transfer.destination != office.me:
+        raise Refused(Reason.TRANSFER_UNKNOWN, "no incoming transfer has this id")
+    wanted = State.ACCEPTED if command.accept else State.REFUSED
+    if transfer.state == wanted:
+        return placed(transfer)
+    if transfer.state != State.IN_REVIEW:
+        raise Refused(Reason.WRONG_STATE, f"the transfer is {State(transfer.state).name.lower()} already")
+    number = transfer.offered or 0
+    decision = _decide(command, transfer, number, office, batch)
+    batch.changed(transfer)
+    batch.record(journal.Reviewed(at=batch.now_ms, peer=command.source, by=command.by, decision=decision))
+    return placed(transfer)
+
+
+def _decide(command: Review, transfer: Transfer, number: int, office: Office, batch: Batch) -> journal.Decision:
+    if not command.accept:
+        return refuse(transfer, Reason.REVIEW_REFUSED, number, office, batch)
+    offer = codec.decode_offer(
+        logs.body_at(batch.conn, batch.books.logs[transfer.source, office.me], number)
+    )
+    batch.load(Wishes(aliases={offer.address}))
+    terms = office.terms_for(transfer.source, office.me, transfer.category)
+    try:
+        account = receiver(transfer.source, offer, batch)
+        if account.state == AccountState.FROZEN:
+            raise Refused(Reason.ACCOUNT_FROZEN)
+        if terms is None:
+            raise Refused(Reason.CATEGORY_NOT_MAPPED)
+    except Refused as refusal:
+        return refuse(transfer, refusal.reason, number, office, batch)
+    return accept(transfer, offer, account, terms, number, office, batch)

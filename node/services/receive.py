@@ -1,0 +1,182 @@
+"""An envelope arrives: judged, appended and applied in one transaction; every request in it gets its answer.
+
+A well-formed, authentic frame never blocks the log: what cannot be done is refused with a reason, and the log moves on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from gateway.protocol import channel as channels
+from gateway.protocol import codec
+from gateway.protocol.channel import Append, Condition, Duplicate, Fork, OutOfStep
+from gateway.protocol.errors import PeerFault
+from gateway.protocol.handshake import ask
+from gateway.protocol.roster import may
+from gateway.protocol.values import Ask, Draft, Frame, Gap, Head, Kind, NotReady, Offer, Reason, Receipt, Stale
+from node.ledger import journal
+from node.ledger.transfers import Transfer
+from node.services import evidence, offer, reversal, transfer
+from node.services.command import handles
+from node.services.office import Office
+from node.store import bulk, logs, schema
+from node.store.batch import Batch, Wishes
+
+Body = Offer | bytes | PeerFault | None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Receive:
+    """An authentic envelope from a peer: its head verified, its frames parsed, its bodies parsed where that works."""
+
+    peer: int
+    head: Head
+    signed: bytes  # the signed head as it came, kept as evidence
+    raw: tuple[bytes, ...]
+    frames: tuple[Frame, ...]
+    bodies: tuple[bytes, ...]
+    parsed: tuple[Body, ...]  # Offer, the id a reversal asks for, what is wrong with the body, or None
+
+
+def parse_body(frame: Frame, body: bytes) -> Body:
+    """What a service needs of a body; a fault is a value here, since it must not block the log."""
+    try:
+        if frame.kind == Kind.OFFER and not frame.reply:
+            return codec.decode_offer(body)
+        if frame.kind == Kind.REVERSE_REQUEST and not frame.reply:
+            return codec.decode_reverse_request(body)
+    except PeerFault as fault:
+        return fault
+    return None
+
+
+def _wishes(command: Receive, office: Office, wishes: Wishes) -> None:
+    wishes.ids.update(frame.id for frame in command.frames)
+    for body in command.parsed:
+        if isinstance(body, Offer):
+            wishes.aliases.add(body.address)
+            if body.cites:
+                wishes.ids |= {body.cites, body.request}
+        elif isinstance(body, bytes):
+            wishes.ids.add(body)
+
+
+Answer = Receipt | Gap | Stale | NotReady | Ask
+"""What goes back to the peer once this is committed."""
+
+
+@handles(Receive, _wishes)
+def receive(command: Receive, office: Office, batch: Batch) -> Answer:
+    """See SPEC section 4. Raises Malformed or TooLarge: nothing of the envelope is committed."""
+    peer, head = command.peer, command.head
+    channel = batch.channel(peer)
+    verdict = channels.judge(
+        channel, head, command.raw, command.frames, command.bodies, batch.nodes(peer, batch.books.me)
+    )
+    if isinstance(verdict, Append):
+        return _append(command, channel, verdict, office, batch)
+    if isinstance(verdict, Duplicate):
+        return channel.receipt or Gap(size=channel.held)
+    if isinstance(verdict, Fork):
+        evidence.quarantine(command, channel, verdict, batch)
+        return NotReady()
+    if isinstance(verdict, OutOfStep):
+        return ask(channel)
+    return verdict
+
+
+def _append(
+    command: Receive, channel: channels.Channel, verdict: Append, office: Office, batch: Batch
+) -> Receipt:
+    skip, first = verdict.skip, channel.held
+    frames = command.frames[skip:]
+    log = batch.books.logs[command.peer, batch.books.me]
+    channel = channels.append(channel, verdict, command.head, frames, batch.now_ms)
+    logs.append(
+        batch.conn,
+        log,
+        first=first,
+        epoch=command.head.epoch.number,
+        frames=list(command.raw[skip:]),
+        bodies=list(command.bodies[skip:]),
+        frontier=verdict.frontier,
+        nodes=verdict.nodes,
+        head=command.signed,
+        at_ms=batch.now_ms,
+    )
+    receipt = channel.receipt
+    assert receipt is not None
+    nonce = receipt.epoch.nonce.to_bytes(8, "big")
+    row = (log, receipt.size, receipt.epoch.number, nonce, receipt.root, receipt.received_at_ms, None)
+    bulk.insert(batch.conn, schema.receipt, [row])
+    batch.set_channel(channel)
+    decisions = _apply(command, skip, first, frames, office, batch)
+    batch.record(
+        journal.Applied(at=batch.now_ms, peer=command.peer, first=first, size=channel.held, decisions=decisions)
+    )
+    return receipt
+
+
+def _apply(
+    command: Receive, skip: int, first: int, frames: Sequence[Frame], office: Office, batch: Batch
+) -> list[journal.Decision]:
+    """Apply frames in order. A decision with transfer 0 flags a frame that changed nothing."""
+    region = office.roster.find(command.peer)
+    decisions = []
+    for i, frame in enumerate(frames):
+        number, parsed = first + i, command.parsed[skip + i]
+        if frame.reply:
+            decision = _hear_reply(command.peer, frame, command.bodies[skip + i], number, batch)
+        elif region is None or not may(region.status, frame.kind, frame.reply):
+            decision = refuse(command.peer, frame, number, Reason.REGION_NOT_ACTIVE, office, batch)
+        elif isinstance(parsed, PeerFault):
+            decision = refuse(command.peer, frame, number, Reason.MALFORMED_BODY, office, batch)
+        elif frame.kind == Kind.OFFER and isinstance(parsed, Offer):
+            decision = offer.hear_offer(command.peer, frame, parsed, number, office, batch)
+        elif frame.kind == Kind.CANCEL:
+            decision = offer.hear_cancel(command.peer, frame, number, office, batch)
+        elif frame.kind == Kind.REVERSE_REQUEST and isinstance(parsed, bytes):
+            decision = reversal.hear_request(command.peer, frame, parsed, number, office, batch)
+        elif frame.kind == Kind.CUT_OFF:
+            decision = journal.Decision(number, 0, 0)
+        else:
+            decision = refuse(command.peer, frame, number, Reason.UNKNOWN_KIND, office, batch)
+        decisions.append(decision)
+    return decisions
+
+
+def _hear_reply(peer: int, frame: Frame, body: bytes, number: int, batch: Batch) -> journal.Decision:
+    """A reply is never answered: one that fits nothing held is kept and flagged."""
+    mine = batch.transfers.get((frame.id, batch.books.me))
+    reason = 0
+    if frame.kind == Kind.REFUSE:
+        try:
+            reason = codec.decode_refuse(body)
+        except PeerFault:
+            reason = int(Reason.MALFORMED_BODY)  # the header decides; a reason that cannot be read is no reason to wait
+    if mine is not None and is_waiting_for(mine, peer) and frame.kind in (Kind.ACCEPT, Kind.REFUSE):
+        return transfer.settle(mine, frame.kind, reason, number, batch)
+    if frame.kind == Kind.REFUSE and reversal.hear_refusal(peer, frame.id, reason, batch):
+        return journal.Decision(number, 0, 0, reason)
+    return journal.Decision(number, 0, 0, reason)
+
+
+def is_waiting_for(mine: Transfer, peer: int) -> bool:
+    """Whether an answer from this peer decides the transfer: only the first one does."""
+    return mine.destination == peer and mine.state == transfer.State.HELD
+
+
+def refuse(
+    peer: int, frame: Frame, number: int, reason: Reason, office: Office, batch: Batch
+) -> journal.Decision:
+    """Refuse a request that leaves no transfer behind."""
+    salt = office.salt()
+    body = salt + codec.encode_refuse(reason, b"")
+    batch.say(peer, Draft(Kind.REFUSE, True, frame.id, body), None)
+    return journal.Decision(number, 0, 0, int(reason))
+
+
+def is_usable(channel: channels.Channel) -> bool:
+    """Whether the channel carries messages at all."""
+    return channel.condition is Condition.OPEN

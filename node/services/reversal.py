@@ -1,0 +1,189 @@
+"""Reversal 冲正: the source of an accepted transfer asks for it back; the destination sends it while it is unspent.
+
+What comes back is a new, opposite transfer that cites the original, block for block at the pinned rate, and goes into
+the very lots it once left. Nobody's account ever goes below zero: what is spent is refused ALREADY_SPENT.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import IntEnum
+
+import msgspec
+from sqlalchemy import select
+
+from gateway.protocol import codec
+from gateway.protocol.errors import Refused
+from gateway.protocol.transfer import NEVER, Event, State, step
+from gateway.protocol.values import Draft, Frame, Kind, Offer, Purpose, Reason, Slice
+from node.ledger import journal
+from node.ledger.accounts import clearing
+from node.ledger.lots import Lot, add_days, is_clear, provenance_of
+from node.ledger.postings import Phase
+from node.ledger.transfers import Transfer
+from node.services import reply
+from node.services.command import handles, once
+from node.services.office import Office, digest_of
+from node.services.transfer import EventKind, hold
+from node.store import bulk, schema
+from node.store.batch import Batch, Wishes
+
+_DAY_MS = 86_400_000
+_pack = msgspec.msgpack.Encoder().encode
+
+
+class ReversalState(IntEnum):
+    """Where a request to reverse stands, at the region that asked."""
+
+    ASKED = 1
+    GRANTED = 2
+    REFUSED = 3
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class AskReversal:
+    """Ask for an accepted outgoing transfer back."""
+
+    client: str
+    key: str
+    transfer: bytes
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ReversalAsked:
+    """The request was sent; its answer comes as an event."""
+
+    id: str
+    transfer: str
+
+
+def _wishes(command: AskReversal, office: Office, wishes: Wishes) -> None:
+    wishes.ids |= {office.public_id(command.client, command.key), command.transfer}
+
+
+@handles(AskReversal, _wishes)
+def ask_reversal(command: AskReversal, office: Office, batch: Batch) -> ReversalAsked:
+    """Raises Refused: TRANSFER_UNKNOWN, WRONG_STATE, or TOO_LATE after the agreed window."""
+    request = office.public_id(command.client, command.key)
+    digest = digest_of("reversal", command.transfer.hex())
+    once(batch, request, "reversal", digest, lambda: _ask(command, request, digest, office, batch))
+    return ReversalAsked(id=request.hex(), transfer=command.transfer.hex())
+
+
+def _ask(command: AskReversal, request: bytes, digest: bytes, office: Office, batch: Batch) -> str:
+    original = batch.transfers.get((command.transfer, office.me))
+    if original is None:
+        raise Refused(Reason.TRANSFER_UNKNOWN, "no outgoing transfer has this id")
+    if original.state != State.POSTED or original.purpose == Purpose.REVERSAL:
+        raise Refused(Reason.WRONG_STATE, "only an accepted transfer that is no reversal itself can be reversed")
+    terms = office.terms_for(office.me, original.destination, original.category)
+    days = terms.reversal_days if terms is not None else 30
+    if batch.now_ms > (original.decided_ms or 0) + days * _DAY_MS:
+        raise Refused(Reason.TOO_LATE, f"a transfer can be reversed for {days} days")
+    row = (request, original.no, original.destination, True, digest, int(ReversalState.ASKED), 0, batch.now_ms)
+    batch.insert(schema.reversal, row)
+    salt = office.salt()
+    redo = office.seal_redo(salt, command.key.encode(), request)
+    body = salt + codec.encode_reverse_request(original.id, redo)
+    batch.say(original.destination, Draft(Kind.REVERSE_REQUEST, False, request, body), original)
+    batch.record(journal.Asked(at=batch.now_ms, what="reversal", id=request.hex(), transfer=original.no))
+    return ""
+
+
+def hear_request(
+    peer: int, frame: Frame, cites: bytes, number: int, office: Office, batch: Batch
+) -> journal.Decision:
+    """At the destination of the original: offer all of it back, or refuse."""
+    original = batch.transfers.get((cites, peer))
+    try:
+        if original is None or original.destination != office.me:
+            raise Refused(Reason.TRANSFER_UNKNOWN)
+        if original.state != State.ACCEPTED:
+            raise Refused(Reason.WRONG_STATE)
+        lots = unspent(original, batch)
+        _send_back(original, lots, frame.id, office, batch)
+    except Refused as refusal:
+        reply.answer(peer, frame.id, refusal.reason, b"", office, batch, None)
+        return journal.Decision(number, 0, 0, int(refusal.reason))
+    batch.event(EventKind.REVERSAL_ASKED, original)
+    return journal.Decision(number, 0, 0)
+
+
+def unspent(original: Transfer, batch: Batch) -> list[Lot]:
+    """The lots an incoming transfer brought. Raises Refused(ALREADY_SPENT) unless all of it is still there."""
+    balance = original.balance or 0
+    batch.load_lots([balance])
+    lots = [
+        lot
+        for lot in sorted(batch.lots[balance].values(), key=lambda lot: lot.no)
+        if lot.transfer == original.no and lot.expires > batch.today and is_clear(lot, batch.final)
+    ]
+    if sum(lot.remaining for lot in lots) != original.arriving:
+        raise Refused(Reason.ALREADY_SPENT)
+    return lots
+
+
+def _send_back(original: Transfer, lots: list[Lot], request: bytes, office: Office, batch: Batch) -> Transfer:
+    blocks = [lot.remaining // original.rate_p for lot in lots]
+    slices = tuple(
+        Slice(n, 0 if lot.expires == NEVER else lot.expires, provenance_of(lot))
+        for n, lot in zip(blocks, lots, strict=True)
+    )
+    transfer_id = office.public_id("#reversal", request.hex())
+    if (transfer_id, office.me) in batch.transfers:
+        raise Refused(Reason.WRONG_STATE)
+    back = Transfer(
+        batch.books.next("transfer"), transfer_id, office.me, original.source, State.HELD, 0, request, None,
+        original.balance, original.becomes, original.arriving, original.category, original.amount, original.rate_q,
+        original.rate_p, int(Purpose.REVERSAL), original.id, None, None, None, None, batch.now_ms, None,
+    )  # fmt: skip
+    body = Offer(
+        b"", int(Purpose.REVERSAL), original.rate_q, original.rate_p, 0, slices, "", original.id, request, b""
+    )
+    category = batch.books.categories[original.becomes]
+    hold(back, body, [(lot, lot.remaining) for lot in lots], category, office, batch)
+    return back
+
+
+def hear_return(back: Transfer, offer: Offer, number: int, office: Office, batch: Batch) -> journal.Decision:
+    """At the source of the original: what was asked for comes back, into the lots it left. Raises Refused otherwise."""
+    r = schema.reversal
+    asked = batch.conn.execute(select(r).where(r.c.id == offer.request)).first()
+    original = batch.transfers.get((offer.cites, office.me))
+    if asked is None or original is None or asked.transfer != original.no or original.destination != back.source:
+        raise Refused(Reason.TRANSFER_UNKNOWN)
+    if asked.state != ReversalState.ASKED:
+        raise Refused(Reason.WRONG_STATE)
+    given = (back.category, back.amount, back.becomes, back.arriving)
+    if given != (original.becomes, original.arriving, original.category, original.amount):
+        raise Refused(Reason.TERMS_DIFFER)
+    balance = back.balance = original.balance or 0
+    faces = batch.system_balance(clearing(back.source), batch.books.categories[back.becomes])
+    back.state = step(back.state, Event.ACCEPT)
+    back.decided_ms = batch.now_ms
+    back.hold = batch.post(Phase.PROVISIONAL, faces, balance, back.arriving, transfer=back.no, resident=balance)
+    held = original.hold or 0
+    lots = batch.lot_entries([held])[held]
+    for lot, units in lots:
+        batch.insert(schema.lot_entry, (back.hold, lot, units))
+    back.answered = reply.answer(back.source, back.id, None, _pack((balance, 0)), office, batch, back)
+    set_state(batch, offer.request, ReversalState.GRANTED, 0)
+    batch.event(EventKind.ACCEPTED, back)
+    return journal.Decision(number, back.no, int(back.state), 0, back.hold, balance, back.arriving, lots)
+
+
+def hear_refusal(peer: int, request: bytes, reason: int, batch: Batch) -> bool:
+    """The destination will not send it back. False if nothing of the kind was asked of this peer."""
+    r = schema.reversal
+    asked = batch.conn.execute(select(r).where(r.c.id == request, r.c.peer == peer)).first()
+    if asked is None or asked.state != ReversalState.ASKED:
+        return False
+    set_state(batch, request, ReversalState.REFUSED, reason)
+    batch.event(EventKind.REVERSAL_REFUSED, batch.transfers_by_no([asked.transfer])[asked.transfer])
+    return True
+
+
+def set_state(batch: Batch, request: bytes, state: ReversalState, reason: int) -> None:
+    """What became of a request."""
+    bulk.put(batch.conn, schema.reversal, ("id",), ("state", "reason"), [(request, int(state), reason)])
+

@@ -1,0 +1,312 @@
+"""Transfers at their source: order, cancel, and what an answer does."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import IntEnum
+
+import msgspec
+
+from gateway.protocol import address, codec, limits
+from gateway.protocol.errors import Malformed, Refused
+from gateway.protocol.members import Roster
+from gateway.protocol.transfer import Event, Source, State, Terms, convert, cut_blocks, step
+from gateway.protocol.values import Draft, Kind, Offer, Purpose, Reason, Status
+from node.ledger import journal
+from node.ledger.accounts import AccountState, clearing
+from node.ledger.lots import Lot, choose, provenance_of
+from node.ledger.postings import Phase
+from node.ledger.transfers import Transfer
+from node.services.command import account_of, category_of, freeze, handles
+from node.services.office import Office, digest_of
+from node.store.batch import Batch, Wishes
+
+_pack = msgspec.msgpack.Encoder().encode
+
+
+class EventKind(IntEnum):
+    """What a regional system is told about a transfer."""
+
+    POSTED = 1  # an outgoing one was accepted
+    VOIDED = 2  # an outgoing one was refused; the points are back
+    ARRIVED = 3  # an incoming one waits for a clerk
+    ACCEPTED = 4  # an incoming one was credited
+    REFUSED = 5  # an incoming one was refused
+    REVERSAL_ASKED = 6  # the source of an accepted one wants it back
+    REVERSAL_REFUSED = 7  # the destination will not send it back
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Order:
+    """Move points of an account to a receiving address of another region."""
+
+    client: str
+    key: str
+    account: str
+    category: str
+    amount: int  # the most that may leave; what is left over after whole blocks stays
+    address: str
+    purpose: int = Purpose.RELOCATION
+    consent: str = ""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Placed:
+    """A transfer as its source sees it. Amounts in the smallest unit of their categories."""
+
+    id: str
+    state: State
+    reason: int
+    destination: int
+    category: str
+    leaving: int
+    becomes: str
+    arriving: int
+
+
+def placed(transfer: Transfer) -> Placed:
+    """The answer to an order, now and whenever it is repeated."""
+    return Placed(
+        id=transfer.id.hex(),
+        state=State(transfer.state),
+        reason=transfer.reason,
+        destination=transfer.destination,
+        category=transfer.category,
+        leaving=transfer.amount,
+        becomes=transfer.becomes,
+        arriving=transfer.arriving,
+    )
+
+
+def _wishes(command: Order, office: Office, wishes: Wishes) -> None:
+    wishes.ids.add(office.public_id(command.client, command.key))
+    wishes.payers.add(command.account)
+
+
+@handles(Order, _wishes)
+def order(command: Order, office: Office, batch: Batch) -> Placed:
+    """Hold the points and offer them; or refuse, for ever under this key."""
+    transfer_id = office.public_id(command.client, command.key)
+    digest = digest_of(
+        "order", command.account, command.category, command.amount, command.address, command.purpose, command.consent
+    )
+    before = batch.transfers.get((transfer_id, office.me))
+    if before is not None:
+        if before.digest != digest:
+            raise _conflict(before, command)
+        return placed(before)
+    outcome = batch.outcomes.get(transfer_id)
+    if outcome is not None:
+        if outcome.digest != digest:
+            raise Refused(Reason.CONFLICT_DIFFERENT_CONTENT, "this key was used before with other content")
+        raise Refused(Reason(outcome.reason), outcome.answer)
+    try:
+        return placed(_hold(command, transfer_id, digest, office, batch))
+    except Refused as refusal:
+        freeze(batch, transfer_id, "order", digest, refusal.reason, refusal.detail)
+        raise
+
+
+def _conflict(before: Transfer, command: Order) -> Refused:
+    terms_amount = before.amount <= command.amount < before.amount + before.rate_q
+    same = terms_amount and before.category == command.category
+    reason = Reason.CONFLICT_DIFFERENT_CONTENT if same else Reason.CONFLICT_DIFFERENT_AMOUNT
+    return Refused(reason, "this key was used before for another transfer; use a new key")
+
+
+def check_destination(roster: Roster, me: int, destination: int) -> None:
+    """Whether offers may go there. Raises Refused."""
+    region = roster.find(destination)
+    if region is None or destination == me:
+        raise Refused(Reason.REGION_UNKNOWN, f"no other region {destination} in the roster")
+    if region.status is not Status.ACTIVE:
+        raise Refused(Reason.REGION_NOT_ACTIVE, f"region {destination} is {region.status.name.lower()}")
+
+
+def agreed_terms(office: Office, destination: int, category: str, purpose: int) -> Terms:
+    """The terms under which a category leaves for a region. Raises Refused."""
+    terms = office.terms_for(office.me, destination, category)
+    if terms is None:
+        raise Refused(Reason.CATEGORY_NOT_MAPPED, f"no terms turn {category!r} into a category of {destination}")
+    if purpose not in terms.purposes:
+        raise Refused(Reason.PURPOSE_NOT_ALLOWED, f"the terms with {destination} do not allow this purpose")
+    return terms
+
+
+def _hold(command: Order, transfer_id: bytes, digest: bytes, office: Office, batch: Batch) -> Transfer:
+    if not 1 <= command.amount <= limits.AMOUNT_MAX:
+        raise Refused(Reason.AMOUNT_OUT_OF_RANGE, "between 1 and 2^63-1 units can be transferred")
+    try:
+        to = address.read(command.address)
+    except Malformed as error:
+        raise Refused(Reason.ADDRESS_UNKNOWN, str(error)) from None
+    check_destination(office.roster, office.me, to.region)
+    terms = agreed_terms(office, to.region, command.category, command.purpose)
+    conversion = convert(command.amount, terms.rate_p, terms.rate_q)
+    account = account_of(batch, command.account)
+    if account.state == AccountState.FROZEN:
+        raise Refused(Reason.ACCOUNT_FROZEN, f"the account {command.account!r} is frozen")
+    category = category_of(batch, command.category)
+    balance = account.balances.get(category, 0)
+    chosen = choose(
+        batch.lots.get(balance, {}).values(),
+        conversion.leaving,
+        today=batch.today,
+        final=batch.final,
+        min_evidence=terms.min_evidence,
+    )
+    sources = [Source(lot.no, lot.remaining, lot.expires, provenance_of(lot)) for lot in chosen]
+    slices, takes = cut_blocks(sources, conversion.blocks, terms.rate_q)
+    transfer = Transfer(
+        batch.books.next("transfer"),
+        transfer_id,
+        office.me,
+        to.region,
+        State.HELD,
+        0,
+        digest,
+        command.key,
+        balance,
+        command.category,
+        conversion.leaving,
+        terms.becomes,
+        conversion.arriving,
+        terms.rate_p,
+        terms.rate_q,
+        int(command.purpose),
+        None,
+        None,
+        None,
+        None,
+        to.alias,
+        batch.now_ms,
+        None,
+    )
+    body = Offer(
+        to.alias,
+        int(command.purpose),
+        terms.rate_p,
+        terms.rate_q,
+        terms.version,
+        tuple(slices),
+        command.consent,
+        b"",
+        b"",
+        b"",
+    )
+    lots = {lot.no: lot for lot in chosen}
+    hold(transfer, body, [(lots[no], units) for no, units in takes], category, office, batch)
+    return transfer
+
+
+class Redo(msgspec.Struct, frozen=True, array_like=True):
+    """What the source seals into an offer for itself: enough to hold the same units of the same lots again."""
+
+    balance: int
+    client_key: str
+    lots: list[tuple[int, int]]
+
+
+def hold(
+    transfer: Transfer, body: Offer, takes: list[tuple[Lot, int]], category: int, office: Office, batch: Batch
+) -> None:
+    """Hold the units and say so: posting, lots, journal and offer, all in this transaction.
+
+    Raises Refused(TOO_MANY_LOTS), with nothing changed, when the offer would be larger than a body may be.
+    """
+    balance = transfer.balance or 0
+    lots = [(lot.no, units) for lot, units in takes]
+    salt = office.salt()
+    redo = office.seal_redo(salt, _pack(Redo(balance, transfer.client_key or "", lots)), transfer.id)
+    salted = salt + codec.encode_offer(body._replace(redo=redo))
+    if len(salted) > limits.BODY_BYTES or len(redo) > limits.REDO_BYTES:
+        raise Refused(Reason.TOO_MANY_LOTS, "the points come from too many lots for one transfer; send less at a time")
+    faces = batch.system_balance(clearing(transfer.destination), category)
+    posting = batch.post(Phase.HOLD, balance, faces, transfer.amount, transfer=transfer.no, resident=balance)
+    transfer.hold = posting
+    for lot, units in takes:
+        batch.take(posting, lot, units)
+    batch.record(
+        journal.Held(
+            at=batch.now_ms,
+            id=transfer.id.hex(),
+            transfer=transfer.no,
+            destination=transfer.destination,
+            balance=balance,
+            category=category,
+            amount=transfer.amount,
+            arriving=transfer.arriving,
+            posting=posting,
+            lots=lots,
+        )
+    )
+    draft = Draft(
+        Kind.OFFER,
+        False,
+        transfer.id,
+        salted,
+        transfer.category,
+        transfer.amount,
+        transfer.becomes,
+        transfer.arriving,
+    )
+    transfer.offered = batch.say(transfer.destination, draft, transfer)
+    batch.new_transfer(transfer)
+
+
+def settle(
+    transfer: Transfer, kind: int, reason: int, number: int, batch: Batch
+) -> journal.Decision:
+    """The destination has answered: post the hold, or void it and give the units back to the lots they came from."""
+    accepted = kind == Kind.ACCEPT
+    transfer.state = step(transfer.state, Event.ACCEPT if accepted else Event.REFUSE)
+    transfer.reason = 0 if accepted else reason
+    transfer.answered = number
+    transfer.decided_ms = batch.now_ms
+    balance, held = transfer.balance or 0, transfer.hold or 0
+    category = batch.books.categories[transfer.category]
+    faces = batch.system_balance(clearing(transfer.destination), category)
+    phase = Phase.POST if accepted else Phase.VOID
+    posting = batch.post(phase, balance, faces, transfer.amount, transfer=transfer.no)
+    returned: list[tuple[int, int]] = []
+    if not accepted:
+        entries = dict(batch.lot_entries([held])[held])
+        for lot in batch.load_lots_by_no(list(entries)):
+            units = entries[lot.no]
+            batch.give_back(posting, lot, units)
+            returned.append((lot.no, units))
+    batch.changed(transfer)
+    batch.event(EventKind.POSTED if accepted else EventKind.VOIDED, transfer)
+    return journal.Decision(
+        number, transfer.no, int(transfer.state), transfer.reason, posting, balance, transfer.amount, returned
+    )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Cancel:
+    """Ask the destination to refuse a transfer it has not decided. What it answers is the answer to the transfer."""
+
+    id: bytes
+
+
+def _cancel_wishes(command: Cancel, office: Office, wishes: Wishes) -> None:
+    wishes.ids |= {command.id, digest_of("cancel", command.id.hex())}
+
+
+@handles(Cancel, _cancel_wishes)
+def cancel(command: Cancel, office: Office, batch: Batch) -> Placed:
+    """Asked once; asking again changes nothing. Raises Refused: TRANSFER_UNKNOWN, or WRONG_STATE once it is decided."""
+    transfer = batch.transfers.get((command.id, office.me))
+    if transfer is None:
+        raise Refused(Reason.TRANSFER_UNKNOWN, "no outgoing transfer has this id")
+    if transfer.state != State.HELD:
+        raise Refused(Reason.WRONG_STATE, f"the transfer is {State(transfer.state).name.lower()} already")
+    asked = digest_of("cancel", command.id.hex())
+    if asked not in batch.outcomes:
+        salt = office.salt()
+        redo = office.seal_redo(salt, b"", transfer.id)
+        draft = Draft(Kind.CANCEL, False, transfer.id, salt + codec.encode_cancel(redo))
+        batch.say(transfer.destination, draft, transfer)
+        batch.record(journal.Asked(at=batch.now_ms, what="cancel", id=transfer.id.hex(), transfer=transfer.no))
+        freeze(batch, asked, "cancel", asked, 0, "")
+    return placed(transfer)

@@ -1,0 +1,164 @@
+"""The single writer: group commit.
+
+Whatever waits while one batch commits is the next batch; nothing lingers. A batch loads what its commands will look
+at, decides them in memory in their order, seals, writes in bulk, commits once, then answers everybody. A business
+refusal fails one command. A failing database fails the batch, and every caller is told that nothing was done.
+"""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future
+from types import MappingProxyType
+from typing import Any
+
+import structlog
+
+from gateway.protocol.channel import Channel
+from gateway.protocol.errors import ProtocolError
+from node.errors import BadInput, Unavailable
+from node.services import account, address, award, expiry, handshake, offer, receive, reversal, seal, spend, transfer
+from node.services.command import HANDLERS
+from node.services.office import Office
+from node.store import books as bookkeeping
+from node.store.batch import Batch, Wishes
+from node.store.engine import Store
+
+COMMANDS_PER_BATCH = 4096
+"""Commands taken into one transaction. An envelope counts as one."""
+
+REGISTERED = (account, address, award, expiry, handshake, offer, receive, reversal, spend, transfer)
+"""The modules whose commands this writer takes."""
+
+log = structlog.get_logger(__name__)
+
+
+class Writer:
+    """Commits batches, one at a time. `channels` is what the last commit left behind, safe to read from any thread."""
+
+    def __init__(self, store: Store, office: Office) -> None:
+        self._store, self._office = store, office
+        self._on_commit: list[Callable[[frozenset[int]], None]] = []
+        self._load({})
+
+    def _load(self, volatile: Mapping[int, Channel]) -> None:
+        """Read the books anew. What is not durable of a channel comes from `volatile`."""
+        roster = self._office.roster
+        with self._store.read() as conn:
+            self._books = bookkeeping.load(conn, self._office.me, roster.federation, roster.environment)
+        self._books.channels.update(volatile)
+        self.channels: Mapping[int, Channel] = MappingProxyType(dict(self._books.channels))
+
+    def on_commit(self, listen: Callable[[frozenset[int]], None]) -> None:
+        """Call `listen` after each commit, from the writer's thread, with the peers whose channel changed."""
+        self._on_commit.append(listen)
+
+    def commit(self, commands: Sequence[Any]) -> list[Any]:
+        """Decide commands in their order and commit them together.
+
+        Returns, for each, its answer or the ProtocolError that refused it. Raises Unavailable when the database could
+        not commit: nothing was done.
+        """
+        try:
+            return self._commit(commands)
+        except Unavailable:
+            raise
+        except Exception:
+            # One command that trips over a fault of ours must not take the others with it.
+            if len(commands) == 1:
+                log.exception("command_failed", command=type(commands[0]).__name__)
+                raise
+            return [self._alone(command) for command in commands]
+
+    def _alone(self, command: Any) -> Any:
+        try:
+            return self._commit([command])[0]
+        except Exception as fault:
+            if not isinstance(fault, Unavailable):
+                log.exception("command_failed", command=type(command).__name__)
+            return fault
+
+    def _commit(self, commands: Sequence[Any]) -> list[Any]:
+        office, before = self._office, self.channels
+        try:
+            with self._store.write() as conn:
+                now_ms = office.clock()
+                batch = Batch(conn, self._books, now_ms, office.today(now_ms))
+                wishes = Wishes()
+                for command in commands:
+                    HANDLERS[type(command)].wishes(command, office, wishes)
+                batch.load(wishes)
+                answers = [self._decide(command, batch) for command in commands]
+                seal.seal(batch)
+                batch.flush()
+        except BaseException:
+            self._load(before)
+            raise
+        changed = frozenset(p for p, c in self._books.channels.items() if before.get(p) is not c)
+        self.channels = MappingProxyType(dict(self._books.channels))
+        for listen in self._on_commit:
+            listen(changed)
+        return answers
+
+    def _decide(self, command: Any, batch: Batch) -> Any:
+        try:
+            return HANDLERS[type(command)].decide(command, self._office, batch)
+        except (ProtocolError, BadInput) as refusal:
+            return refusal
+
+    @property
+    def backlogs(self) -> Mapping[int, int]:
+        """Per peer, how many messages wait to be numbered."""
+        return self._books.outboxes
+
+
+class WriterThread:
+    """Runs a writer in a thread of its own; callers hand it lists of commands and get futures."""
+
+    def __init__(self, writer: Writer) -> None:
+        self.writer = writer
+        self._queue: queue.SimpleQueue[tuple[Sequence[Any], Future[list[Any]]] | None] = queue.SimpleQueue()
+        self._thread = threading.Thread(target=self._run, name="writer", daemon=True)
+        self._thread.start()
+
+    def submit(self, commands: Sequence[Any]) -> Future[list[Any]]:
+        """Commit these commands, together with whatever else is waiting. The future holds :meth:`Writer.commit`'s."""
+        future: Future[list[Any]] = Future()
+        self._queue.put((commands, future))
+        return future
+
+    def stop(self) -> None:
+        """Finish the batch in hand and everything handed in before, then end."""
+        self._queue.put(None)
+        self._thread.join()
+
+    def _run(self) -> None:
+        while (first := self._queue.get()) is not None:
+            jobs, count, last = [first], len(first[0]), False
+            while count < COMMANDS_PER_BATCH:
+                try:
+                    job = self._queue.get_nowait()
+                except queue.Empty:
+                    break
+                if job is None:
+                    last = True
+                    break
+                jobs.append(job)
+                count += len(job[0])
+            self._commit(jobs)
+            if last:
+                return
+
+    def _commit(self, jobs: list[tuple[Sequence[Any], Future[list[Any]]]]) -> None:
+        try:
+            answers = self.writer.commit([command for commands, _ in jobs for command in commands])
+        except Exception as failure:
+            for _, future in jobs:
+                future.set_exception(failure)
+            return
+        at = 0
+        for commands, future in jobs:
+            future.set_result(answers[at : at + len(commands)])
+            at += len(commands)

@@ -1,0 +1,413 @@
+"""The working set of one group commit: what it has read, what it has decided, written at the end in bulk.
+
+Services decide against it one command after another; nothing reaches the database before `flush`. The balance changes
+of a batch are netted: one UPDATE per balance touched, never one per transfer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from operator import attrgetter
+from typing import Any
+
+from sqlalchemy import Connection, Table
+
+from gateway.protocol import merkle
+from gateway.protocol.channel import Channel
+from gateway.protocol.values import Draft, Log
+from node.ledger import journal
+from node.ledger.accounts import AccountKind, AccountState
+from node.ledger.lots import Lot
+from node.ledger.postings import CREDIT, DEBIT, Phase
+from node.ledger.transfers import Transfer
+from node.store import bulk, logs, schema
+from node.store.books import Books
+from node.store.logs import StoredNodes
+
+Row = tuple[Any, ...]
+_transfer_row = attrgetter(*(column.name for column in schema.transfer.columns))
+_lot_columns = Lot._fields
+
+
+@dataclass(slots=True)
+class Account:
+    """An account as the batch has it; `balances` by category number."""
+
+    no: int
+    name: str
+    kind: int
+    state: int
+    balances: dict[int, int]
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What was answered to a command, for ever."""
+
+    id: bytes
+    command: str
+    digest: bytes
+    reason: int
+    answer: str
+    at_ms: int
+
+
+@dataclass(slots=True)
+class Waiting:
+    """A message to seal, and the transfer it is about."""
+
+    draft: Draft
+    transfer: Transfer | None
+
+
+@dataclass(slots=True)
+class Wishes:
+    """What the commands of a batch will look at, loaded in a few queries before the first is decided."""
+
+    names: set[str] = field(default_factory=set)
+    aliases: set[bytes] = field(default_factory=set)
+    ids: set[bytes] = field(default_factory=set)  # outcomes and transfers
+    payers: set[str] = field(default_factory=set)  # accounts whose lots may be taken
+
+
+class Batch:
+    """See the module."""
+
+    def __init__(self, conn: Connection, books: Books, now_ms: int, today: int) -> None:
+        self.conn, self.books, self.now_ms, self.today = conn, books, now_ms, today
+        self.final = books.final()
+        self.accounts: dict[str, Account] = {}
+        self.accounts_by_no: dict[int, Account] = {}
+        self.addresses: dict[bytes, Any] = {}
+        self.lots: dict[int, dict[int, Lot]] = {}  # balance -> lot number -> lot
+        self.transfers: dict[tuple[bytes, int], Transfer] = {}
+        self.outcomes: dict[bytes, Outcome] = {}
+        self.entries: list[bytes] = []  # of the journal
+        self.waiting: dict[int, list[Waiting]] = {}
+        self._new: dict[Table, list[Row]] = {}
+        self._new_transfers: list[Transfer] = []
+        self._decided: dict[int, Transfer] = {}
+        self._balance_deltas: dict[int, list[int]] = {}
+        self._lot_deltas: dict[int, int] = {}
+        self._sealed_lots: list[Row] = []
+        self._account_states: dict[int, int] = {}
+        self._channels: set[int] = set()
+
+    # -- reading -----------------------------------------------------------------------------------------------------
+
+    def load(self, wishes: Wishes) -> None:
+        """Read what `wishes` names and is not here yet."""
+        if ids := list(wishes.ids):
+            self._load_transfers("id", ids)
+            o = schema.outcome
+            for row in bulk.select_in(self.conn, o, tuple(c.name for c in o.columns), "id", ids):
+                self.outcomes[row[0]] = Outcome(*row)
+        if aliases := [a for a in wishes.aliases if a not in self.addresses]:
+            columns = ("alias", "account", "sender", "purpose", "expires_ms")
+            for row in bulk.select_in(self.conn, schema.address, columns, "alias", aliases):
+                self.addresses[row[0]] = row
+        names = {n for n in wishes.names | wishes.payers if n not in self.accounts}
+        numbers = {row[1] for row in self.addresses.values()} - self.accounts_by_no.keys()
+        self._load_accounts("name", list(names))
+        self._load_accounts("no", list(numbers))
+        payers = [b for n in wishes.payers if n in self.accounts for b in self.accounts[n].balances.values()]
+        self.load_lots(payers)
+
+    def _load_accounts(self, by: str, values: list[Any]) -> None:
+        if not values:
+            return
+        found = []
+        for row in bulk.select_in(self.conn, schema.account, ("no", "name", "kind", "state"), by, values):
+            account = Account(*row, balances={})
+            found.append(account.no)
+            self.accounts[account.name] = self.accounts_by_no[account.no] = account
+        for no, account_no, category in bulk.select_in(
+            self.conn, schema.balance, ("no", "account", "category"), "account", found
+        ):
+            self.accounts_by_no[account_no].balances[category] = no
+
+    def load_lots(self, balances: Iterable[int]) -> None:
+        """Read the lots of these balances of which something remains."""
+        missing = [b for b in balances if b not in self.lots]
+        for balance in missing:
+            self.lots[balance] = {}
+        for row in bulk.select_in(self.conn, schema.lot, _lot_columns, "balance", missing, where="remaining > 0"):
+            self.lots[row[1]][row[0]] = Lot(*row)
+
+    def load_lots_by_no(self, numbers: list[int]) -> list[Lot]:
+        """Lots by number, whatever remains of them."""
+        found = []
+        for row in bulk.select_in(self.conn, schema.lot, _lot_columns, "no", numbers):
+            lot = self.lots.setdefault(row[1], {}).setdefault(row[0], Lot(*row))
+            found.append(lot)
+        return found
+
+    def _load_transfers(self, by: str, values: list[Any]) -> None:
+        columns = tuple(c.name for c in schema.transfer.columns)
+        for row in bulk.select_in(self.conn, schema.transfer, columns, by, values):
+            self.transfers.setdefault((row[1], row[2]), Transfer(*row))
+
+    def transfers_by_no(self, numbers: Iterable[int]) -> dict[int, Transfer]:
+        """Transfers by their numbers."""
+        self._load_transfers("no", list(numbers))
+        wanted = set(numbers)
+        return {t.no: t for t in self.transfers.values() if t.no in wanted}
+
+    def lot_entries(self, postings: list[int]) -> dict[int, list[tuple[int, int]]]:
+        """What these postings took from which lots: posting -> (lot, units)."""
+        entries: dict[int, list[tuple[int, int]]] = {p: [] for p in postings}
+        fresh = {row[0] for row in self._new.get(schema.lot_entry, ())}
+        for posting, lot, units in self._new.get(schema.lot_entry, ()):
+            if posting in entries:
+                entries[posting].append((lot, units))
+        stored = [p for p in postings if p not in fresh]
+        for posting, lot, units in bulk.select_in(
+            self.conn, schema.lot_entry, ("posting", "lot", "amount"), "posting", stored
+        ):
+            entries[posting].append((lot, units))
+        return entries
+
+    # -- deciding ----------------------------------------------------------------------------------------------------
+
+    def insert(self, table: Table, row: Row) -> None:
+        """A new row, in the order of the table's columns."""
+        self._new.setdefault(table, []).append(row)
+
+    def open_account(self, name: str, kind: AccountKind) -> Account:
+        """A new account."""
+        account = Account(self.books.next("account"), name, kind, AccountState.OPEN, {})
+        self.insert(schema.account, (account.no, name, int(kind), int(AccountState.OPEN), self.now_ms))
+        self.accounts[name] = self.accounts_by_no[account.no] = account
+        return account
+
+    def set_account_state(self, account: Account) -> None:
+        """The account got another state."""
+        self._account_states[account.no] = account.state
+
+    def held_now(self, balance: int) -> int:
+        """By how much this batch has changed what is held of a balance."""
+        return self._balance_deltas.get(balance, (0,))[0]
+
+    def balance_of(self, account: Account, category: int) -> int:
+        """The account's balance in a category, made when first needed."""
+        balance = account.balances.get(category)
+        if balance is None:
+            balance = account.balances[category] = self.books.next("balance")
+            resident = account.kind == AccountKind.RESIDENT
+            self.insert(schema.balance, (balance, account.no, category, resident, 0, 0, 0, 0))
+            self.lots[balance] = {}
+        return balance
+
+    def system_balance(self, name: str, category: int) -> int:
+        """The balance of one of the region's own books, made when first needed."""
+        balance = self.books.system.get((name, category))
+        if balance is None:
+            account = self.books.system_accounts.get(name)
+            if account is None:
+                kind = _system_kind(name)
+                account = self.books.system_accounts[name] = self.open_account(name, kind).no
+            balance = self.books.system[name, category] = self.books.next("balance")
+            self.insert(schema.balance, (balance, account, category, False, 0, 0, 0, 0))
+        return balance
+
+    def post(
+        self,
+        phase: Phase,
+        debit: int,
+        credit: int,
+        amount: int,
+        *,
+        transfer: int | None = None,
+        command: bytes | None = None,
+        resident: int | None = None,
+    ) -> int:
+        """One posting; `resident` is the balance in whose history it stands. Returns its number."""
+        no = self.books.next("posting")
+        self._new.setdefault(schema.posting, []).append(
+            (no, int(phase), debit, credit, amount, transfer, command, resident, self.now_ms)
+        )
+        self._move(phase, debit, credit, amount)
+        return no
+
+    def _move(self, phase: Phase, debit: int, credit: int, amount: int) -> None:
+        deltas = self._balance_deltas
+        for balance, effect in ((debit, DEBIT[phase]), (credit, CREDIT[phase])):
+            d = deltas.get(balance)
+            if d is None:
+                d = deltas[balance] = [0, 0, 0, 0]
+            d[0] += effect[0] * amount
+            d[1] += effect[1] * amount
+            d[2] += effect[2] * amount
+            d[3] += effect[3] * amount
+
+    def clear(self, peer: int, final: int) -> None:
+        """My log to `peer` is known to be held up to `final`: provisional credits below it become spendable."""
+        self.final[peer] = final
+        waiting = self.books.uncleared.get(peer)
+        effect = CREDIT[Phase.CLEAR]
+        while waiting and waiting[0].number < final:
+            credit = waiting.popleft()
+            d = self._balance_deltas.setdefault(credit.balance, [0, 0, 0, 0])
+            d[2] += effect[2] * credit.amount
+            d[3] += effect[3] * credit.amount
+            for no, units in credit.returning:
+                self._lot_deltas[no] = self._lot_deltas.get(no, 0) + units
+                lots = self.lots.get(credit.balance, {})
+                if no in lots:
+                    lots[no] = lots[no]._replace(remaining=lots[no].remaining + units)
+
+    def take(self, posting: int, lot: Lot, units: int) -> None:
+        """A posting takes units from a lot."""
+        self._new.setdefault(schema.lot_entry, []).append((posting, lot.no, units))
+        self._change_lot(lot, -units)
+
+    def seal_lot(self, lot: Lot, number: int) -> None:
+        """The answer that credited this lot got its number only now."""
+        self._sealed_lots.append((lot.no, number))
+        self.lots[lot.balance][lot.no] = lot._replace(clears=number)
+
+    def give_back(self, posting: int, lot: Lot, units: int) -> None:
+        """A posting gives units back to the lot they came from."""
+        self._new.setdefault(schema.lot_entry, []).append((posting, lot.no, units))
+        self._change_lot(lot, units)
+
+    def _change_lot(self, lot: Lot, units: int) -> None:
+        self._lot_deltas[lot.no] = self._lot_deltas.get(lot.no, 0) + units
+        lots = self.lots[lot.balance]
+        lots[lot.no] = lot._replace(remaining=lots.get(lot.no, lot).remaining + units)
+
+    def grant(self, lot: Lot) -> None:
+        """A new lot."""
+        self._new.setdefault(schema.lot, []).append((*lot[:2], lot.remaining, *lot[2:]))
+        if lot.balance in self.lots:
+            self.lots[lot.balance][lot.no] = lot
+
+    def new_transfer(self, transfer: Transfer) -> None:
+        """A transfer that was not here before."""
+        self.transfers[transfer.id, transfer.source] = transfer
+        self._new_transfers.append(transfer)
+
+    def changed(self, transfer: Transfer) -> None:
+        """A transfer of an earlier batch got a state, a reason or a number."""
+        self._decided[transfer.no] = transfer
+
+    def event(self, kind: int, transfer: Transfer) -> None:
+        """Something a regional system will want to know."""
+        self._new.setdefault(schema.event, []).append((self.books.next("event"), kind, transfer.no, self.now_ms))
+
+    def record(self, entry: journal.AnyEntry) -> None:
+        """An entry of the journal."""
+        self.entries.append(journal.encode(entry))
+
+    def say(self, peer: int, draft: Draft, transfer: Transfer | None) -> int | None:
+        """A message about a transfer, for a peer. Returns its number where that is certain already.
+
+        It is when the batch will be sealed at its end and nothing older waits in the outbox.
+        """
+        waiting = self.waiting.setdefault(peer, [])
+        waiting.append(Waiting(draft, transfer))
+        channel = self.channel(peer)
+        if not channel.sealing or self.books.outboxes.get(peer):
+            return None
+        return channel.size + len(waiting) - 1
+
+    # -- channels ----------------------------------------------------------------------------------------------------
+
+    def channel(self, peer: int) -> Channel:
+        """The channel with a peer, made when first needed."""
+        channel = self.books.channels.get(peer)
+        return channel if channel is not None else self._new_channel(peer)
+
+    def _new_channel(self, peer: int) -> Channel:
+        me = self.books.me
+        out, into = self.books.next("log"), self.books.next("log")
+        self.books.logs[me, peer], self.books.logs[peer, me] = out, into
+        bulk.insert(self.conn, schema.log, [(out, me, peer, 1, 0, b""), (into, peer, me, 1, 0, b"")])
+        channel = Channel(out=Log(*self.books.domain, me, peer))
+        bulk.insert(self.conn, schema.channel, [_channel_row(channel, out, into)])
+        self.books.channels[peer] = channel
+        return channel
+
+    def set_channel(self, channel: Channel) -> None:
+        """The channel as it will be once this batch is committed."""
+        self.books.channels[channel.peer] = channel
+        self._channels.add(channel.peer)
+        if channel.final > self.final.get(channel.peer, 0):
+            self.clear(channel.peer, channel.final)
+
+    def nodes(self, source: int, destination: int) -> StoredNodes:
+        """The tree of a log."""
+        return StoredNodes(self.conn, self.books.logs[source, destination])
+
+    # -- writing -----------------------------------------------------------------------------------------------------
+
+    def flush(self) -> None:
+        """Write everything. The order matters only to the reader of a log of statements."""
+        insert = bulk.insert
+        if self.entries:
+            self._append_journal()
+        if self._channels:
+            books, me = self.books, self.books.me
+            rows = [_channel_row(books.channels[p], books.logs[me, p], books.logs[p, me]) for p in self._channels]
+            bulk.put(self.conn, schema.channel, ("peer",), _CHANNEL_COLUMNS, rows)
+        if self._new_transfers:
+            insert(self.conn, schema.transfer, [_transfer_row(t) for t in self._new_transfers])
+        fresh = {t.no for t in self._new_transfers}
+        for table, rows in self._new.items():
+            if rows:
+                insert(self.conn, table, rows)
+        if decided := [
+            (t.no, int(t.state), t.reason, t.hold, t.offered, t.answered, t.decided_ms)
+            for t in self._decided.values()
+            if t.no not in fresh
+        ]:
+            columns = ("state", "reason", "hold", "offered", "answered", "decided_ms")
+            bulk.put(self.conn, schema.transfer, ("no",), columns, decided)
+        if self._account_states:
+            bulk.put(self.conn, schema.account, ("no",), ("state",), list(self._account_states.items()))
+        if self._sealed_lots:
+            bulk.put(self.conn, schema.lot, ("no",), ("clears",), self._sealed_lots)
+        if lots := [(no, units) for no, units in self._lot_deltas.items() if units]:
+            bulk.add(self.conn, schema.lot, ("no",), ("remaining",), lots)
+        if balances := [(no, *d) for no, d in self._balance_deltas.items() if any(d)]:
+            columns = ("debits_pending", "debits_posted", "credits_pending", "credits_posted")
+            bulk.add(self.conn, schema.balance, ("no",), columns, balances)
+
+
+    def _append_journal(self) -> None:
+        first = self.books.journal.size
+        self.books.journal, nodes = self.books.journal.extend_with_nodes(merkle.leaf_hashes(self.entries))
+        logs.append(
+            self.conn,
+            self.books.logs[self.books.me, 0],
+            first=first,
+            epoch=0,
+            frames=self.entries,
+            bodies=None,
+            frontier=self.books.journal,
+            nodes=nodes,
+            head=None,
+            at_ms=self.now_ms,
+        )
+
+
+_CHANNEL_COLUMNS = tuple(column.name for column in schema.channel.columns)[1:]
+
+
+def _channel_row(c: Channel, out: int, into: int) -> Row:
+    mine, theirs = c.epoch.nonce.to_bytes(8, "big"), c.peer_epoch.nonce.to_bytes(8, "big")
+    return (
+        c.peer, out, into, int(c.condition), c.epoch.number, mine, c.final, c.receipted, c.in_epoch, c.in_seen,
+        c.peer_epoch.number, theirs,
+    )  # fmt: skip
+
+
+def _system_kind(name: str) -> AccountKind:
+    plain = name.partition(":")[0]
+    return {
+        "#issuer": AccountKind.ISSUER,
+        "#clearing": AccountKind.CLEARING,
+        "#redeemed": AccountKind.REDEEMED,
+        "#breakage": AccountKind.BREAKAGE,
+    }[plain]
