@@ -56,9 +56,12 @@ def is_clear(lot: Lot, final: Mapping[int, int]) -> bool:
     return lot.clears is None or lot.clears < final.get(lot.clears_peer or 0, 0)
 
 
-def choose(
-    lots: Iterable[Lot], need: int, *, today: int, final: Mapping[int, int], min_evidence: int = 0
-) -> list[Lot]:
+def is_return(lot: Lot) -> bool:
+    """Whether the lot holds units that came back from a refused transfer after their own lot had expired."""
+    return lot.transfer is not None and lot.clears_peer is None
+
+
+def choose(lots: Iterable[Lot], need: int, *, today: int, final: Mapping[int, int], min_evidence: int = 0) -> list[Lot]:
     """The spendable lots, first-expiring first, that together have at least `need`.
 
     Raises Refused: INSUFFICIENT_POINTS if there are not so many at all, POINTS_EXPIRED if only expired ones would

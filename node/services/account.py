@@ -62,7 +62,9 @@ def _state_wishes(command: SetAccountState, office: Office, wishes: Wishes) -> N
 def set_account_state(command: SetAccountState, office: Office, batch: Batch) -> AccountAnswer:
     """Raises Refused(ACCOUNT_NOT_EMPTY) when points remain, provisional or expired ones included, or are held."""
     account = account_of(batch, command.name)
-    if command.state is AccountState.CLOSED and (_has_lots(batch, account.balances) or _has_holds(batch, account.balances)):
+    if command.state is AccountState.CLOSED and (
+        _has_lots(batch, account.balances) or _has_holds(batch, account.balances)
+    ):
         raise Refused(Reason.ACCOUNT_NOT_EMPTY, "spend, transfer or let expire what is left, and let transfers end")
     if account.state != command.state:
         account.state = command.state
@@ -77,5 +79,5 @@ def _has_lots(batch: Batch, balances: dict[int, int]) -> bool:
 
 def _has_holds(batch: Batch, balances: dict[int, int]) -> bool:
     numbers = list(balances.values())
-    pending = {no: held for no, held in bulk.select_in(batch.conn, schema.balance, ("no", "debits_pending"), "no", numbers)}
+    pending = dict(bulk.select_in(batch.conn, schema.balance, ("no", "debits_pending"), "no", numbers))
     return any(pending.get(no, 0) + batch.held_now(no) for no in numbers)

@@ -155,5 +155,3 @@ def hear_receipt(command: HearReceipt, office: Office, batch: Batch) -> None:
         row = (log, receipt.size, receipt.epoch.number, nonce, receipt.root, receipt.received_at_ms, command.signed)
         bulk.insert(batch.conn, schema.receipt, [row])
     batch.set_channel(replace(after, credit=max(after.credit, command.credit_size)))
-
-

@@ -117,9 +117,7 @@ def accept(
         batch.grant(lot)
         lots.append((no, units))
     batch.event(EventKind.ACCEPTED, transfer)
-    return journal.Decision(
-        number, transfer.no, int(transfer.state), 0, posting, balance, transfer.arriving, lots
-    )
+    return journal.Decision(number, transfer.no, int(transfer.state), 0, posting, balance, transfer.arriving, lots)
 
 
 def refuse(transfer: Transfer, reason: Reason, number: int, office: Office, batch: Batch) -> journal.Decision:
@@ -179,9 +177,7 @@ def review(command: Review, office: Office, batch: Batch) -> Placed:
 def _decide(command: Review, transfer: Transfer, number: int, office: Office, batch: Batch) -> journal.Decision:
     if not command.accept:
         return refuse(transfer, Reason.REVIEW_REFUSED, number, office, batch)
-    offer = codec.decode_offer(
-        logs.body_at(batch.conn, batch.books.logs[transfer.source, office.me], number)
-    )
+    offer = codec.decode_offer(logs.body_at(batch.conn, batch.books.logs[transfer.source, office.me], number))
     batch.load(Wishes(aliases={offer.address}))
     terms = office.terms_for(transfer.source, office.me, transfer.category)
     try:

@@ -86,9 +86,7 @@ def receive(command: Receive, office: Office, batch: Batch) -> Answer:
     return verdict
 
 
-def _append(
-    command: Receive, channel: channels.Channel, verdict: Append, office: Office, batch: Batch
-) -> Receipt:
+def _append(command: Receive, channel: channels.Channel, verdict: Append, office: Office, batch: Batch) -> Receipt:
     skip, first = verdict.skip, channel.held
     frames = command.frames[skip:]
     log = batch.books.logs[command.peer, batch.books.me]
@@ -167,9 +165,7 @@ def is_waiting_for(mine: Transfer, peer: int) -> bool:
     return mine.destination == peer and mine.state == transfer.State.HELD
 
 
-def refuse(
-    peer: int, frame: Frame, number: int, reason: Reason, office: Office, batch: Batch
-) -> journal.Decision:
+def refuse(peer: int, frame: Frame, number: int, reason: Reason, office: Office, batch: Batch) -> journal.Decision:
     """Refuse a request that leaves no transfer behind."""
     salt = office.salt()
     body = salt + codec.encode_refuse(reason, b"")

@@ -18,7 +18,7 @@ from gateway.protocol.transfer import NEVER, Event, State, step
 from gateway.protocol.values import Draft, Frame, Kind, Offer, Purpose, Reason, Slice
 from node.ledger import journal
 from node.ledger.accounts import clearing
-from node.ledger.lots import Lot, add_days, is_clear, provenance_of
+from node.ledger.lots import Lot, is_clear, provenance_of
 from node.ledger.postings import Phase
 from node.ledger.transfers import Transfer
 from node.services import reply
@@ -90,9 +90,7 @@ def _ask(command: AskReversal, request: bytes, digest: bytes, office: Office, ba
     return ""
 
 
-def hear_request(
-    peer: int, frame: Frame, cites: bytes, number: int, office: Office, batch: Batch
-) -> journal.Decision:
+def hear_request(peer: int, frame: Frame, cites: bytes, number: int, office: Office, batch: Batch) -> journal.Decision:
     """At the destination of the original: offer all of it back, or refuse."""
     original = batch.transfers.get((cites, peer))
     try:
@@ -137,9 +135,7 @@ def _send_back(original: Transfer, lots: list[Lot], request: bytes, office: Offi
         original.balance, original.becomes, original.arriving, original.category, original.amount, original.rate_q,
         original.rate_p, int(Purpose.REVERSAL), original.id, None, None, None, None, batch.now_ms, None,
     )  # fmt: skip
-    body = Offer(
-        b"", int(Purpose.REVERSAL), original.rate_q, original.rate_p, 0, slices, "", original.id, request, b""
-    )
+    body = Offer(b"", int(Purpose.REVERSAL), original.rate_q, original.rate_p, 0, slices, "", original.id, request, b"")
     category = batch.books.categories[original.becomes]
     hold(back, body, [(lot, lot.remaining) for lot in lots], category, office, batch)
     return back
@@ -186,4 +182,3 @@ def hear_refusal(peer: int, request: bytes, reason: int, batch: Batch) -> bool:
 def set_state(batch: Batch, request: bytes, state: ReversalState, reason: int) -> None:
     """What became of a request."""
     bulk.put(batch.conn, schema.reversal, ("id",), ("state", "reason"), [(request, int(state), reason)])
-

@@ -49,9 +49,7 @@ def spend(command: Spend, office: Office, batch: Batch) -> SpendAnswer:
     command_id = office.public_id(command.client, command.key)
     digest = digest_of("spend", command.account, command.category, command.amount, command.note)
     once(batch, command_id, "spend", digest, lambda: _redeem(command, command_id, batch))
-    return SpendAnswer(
-        id=command_id.hex(), account=command.account, category=command.category, amount=command.amount
-    )
+    return SpendAnswer(id=command_id.hex(), account=command.account, category=command.category, amount=command.amount)
 
 
 def _redeem(command: Spend, command_id: bytes, batch: Batch) -> str:

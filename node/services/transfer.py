@@ -14,12 +14,15 @@ from gateway.protocol.transfer import Event, Source, State, Terms, convert, cut_
 from gateway.protocol.values import Draft, Kind, Offer, Purpose, Reason, Status
 from node.ledger import journal
 from node.ledger.accounts import AccountState, clearing
-from node.ledger.lots import Lot, choose, provenance_of
+from node.ledger.lots import Lot, add_days, choose, is_return, provenance_of
 from node.ledger.postings import Phase
 from node.ledger.transfers import Transfer
 from node.services.command import account_of, category_of, freeze, handles
 from node.services.office import Office, digest_of
 from node.store.batch import Batch, Wishes
+
+GRACE_DAYS = 30
+"""How long units that come back to an expired lot can still be spent. Own judgement."""
 
 _pack = msgspec.msgpack.Encoder().encode
 
@@ -254,9 +257,7 @@ def hold(
     batch.new_transfer(transfer)
 
 
-def settle(
-    transfer: Transfer, kind: int, reason: int, number: int, batch: Batch
-) -> journal.Decision:
+def settle(transfer: Transfer, kind: int, reason: int, number: int, batch: Batch) -> journal.Decision:
     """The destination has answered: post the hold, or void it and give the units back to the lots they came from."""
     accepted = kind == Kind.ACCEPT
     transfer.state = step(transfer.state, Event.ACCEPT if accepted else Event.REFUSE)
@@ -268,18 +269,35 @@ def settle(
     faces = batch.system_balance(clearing(transfer.destination), category)
     phase = Phase.POST if accepted else Phase.VOID
     posting = batch.post(phase, balance, faces, transfer.amount, transfer=transfer.no)
-    returned: list[tuple[int, int]] = []
-    if not accepted:
-        entries = dict(batch.lot_entries([held])[held])
-        for lot in batch.load_lots_by_no(list(entries)):
-            units = entries[lot.no]
-            batch.give_back(posting, lot, units)
-            returned.append((lot.no, units))
+    returned = [] if accepted else _give_back(transfer, held, posting, batch)
     batch.changed(transfer)
     batch.event(EventKind.POSTED if accepted else EventKind.VOIDED, transfer)
     return journal.Decision(
         number, transfer.no, int(transfer.state), transfer.reason, posting, balance, transfer.amount, returned
     )
+
+
+def _give_back(transfer: Transfer, held: int, posting: int, batch: Batch) -> list[tuple[int, int]]:
+    """Return what a hold took to its lots. Returns (lot, units).
+
+    What is held does not expire: where the lot has expired meanwhile, the units come back as a lot of their own that
+    lives for the days of grace, once; a lot that is such a return already is not prolonged again.
+    """
+    entries = dict(batch.lot_entries([held])[held])
+    returned = []
+    for lot in batch.load_lots_by_no(list(entries)):
+        units = entries[lot.no]
+        if lot.expires <= batch.today and not is_return(lot):
+            until = add_days(batch.today, GRACE_DAYS)
+            no = batch.books.next("lot")
+            batch.grant(
+                lot._replace(no=no, remaining=units, expires=until, transfer=transfer.no, clears_peer=None, clears=None)
+            )
+            returned.append((no, units))
+        else:
+            batch.give_back(posting, lot, units)
+            returned.append((lot.no, units))
+    return returned
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -374,7 +374,6 @@ class Batch:
             columns = ("debits_pending", "debits_posted", "credits_pending", "credits_posted")
             bulk.add(self.conn, schema.balance, ("no",), columns, balances)
 
-
     def _append_journal(self) -> None:
         first = self.books.journal.size
         self.books.journal, nodes = self.books.journal.extend_with_nodes(merkle.leaf_hashes(self.entries))

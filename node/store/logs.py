@@ -77,6 +77,14 @@ def _start_of(conn: Connection, log: int, number: int) -> int:
     return row.first if row and row.size > number else number
 
 
+def number_of(conn: Connection, source: int, destination: int, generation: int) -> int:
+    """The number of a log in the table of logs."""
+    g = schema.log
+    return conn.scalars(
+        select(g.c.no).where(g.c.source == source, g.c.destination == destination, g.c.generation == generation)
+    ).one()
+
+
 def root_before(conn: Connection, log: int, first: int) -> bytes:
     """The root at the start of a segment: that at the end of the one before."""
     s = schema.segment

@@ -121,7 +121,7 @@ lot = Table(
     Column("issuer", Integer, nullable=False),
     Column("evidence", SmallInteger, nullable=False),
     Column("because", Text, nullable=False),
-    Column("provenance", LargeBinary),  # further provenances of a block that spanned lots
+    Column("further", LargeBinary),  # more provenances, of a block that spanned lots
     Column("transfer", BigInteger),  # the incoming transfer that brought it
     # Provisional until the region `clears_peer` is known to hold my frame number `clears`; NULL = an own award.
     Column("clears_peer", Integer),

@@ -109,7 +109,7 @@ def _entries() -> None:
         sa.Column("issuer", sa.Integer(), nullable=False),
         sa.Column("evidence", sa.SmallInteger(), nullable=False),
         sa.Column("because", sa.Text(), nullable=False),
-        sa.Column("provenance", sa.LargeBinary(), nullable=True),
+        sa.Column("further", sa.LargeBinary(), nullable=True),
         sa.Column("transfer", sa.BigInteger(), nullable=True),
         sa.Column("clears_peer", sa.Integer(), nullable=True),
         sa.Column("clears", sa.BigInteger(), nullable=True),

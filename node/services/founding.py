@@ -1,0 +1,48 @@
+"""A new region's database: whose it is, its categories, its journal, the rosters it trusts."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from sqlalchemy import Connection, insert, select
+
+from gateway.protocol import codec, roster
+from gateway.protocol.members import Roster
+from gateway.protocol.values import Signed
+from node.errors import BadInput
+from node.store import schema
+
+
+def found(conn: Connection, me: int, categories: Sequence[str]) -> None:
+    """Write what every later start relies on. The database is new and empty."""
+    conn.execute(insert(schema.meta), [{"name": "region", "value": str(me)}])
+    conn.execute(insert(schema.category), [{"no": no, "code": code} for no, code in enumerate(categories, 1)])
+    conn.execute(
+        insert(schema.log),
+        [{"no": 1, "source": me, "destination": 0, "generation": 1, "size": 0, "frontier": b""}],
+    )
+
+
+def check_region(conn: Connection, me: int) -> None:
+    """Raises BadInput when the database belongs to another region."""
+    owner = conn.scalar(select(schema.meta.c.value).where(schema.meta.c.name == "region"))
+    if owner != str(me):
+        raise BadInput(f"the database belongs to region {owner}, not {me}: check `database` in hutong.toml")
+
+
+def trust(conn: Connection, rosters: Sequence[Signed]) -> Roster:
+    """Keep rosters that follow those already kept, each verified against the one before it. Returns the newest.
+
+    Raises PeerFault for one that does not follow: a rollback, a gap, too few signatures.
+    """
+    history = [codec.decode_signed(s) for s in conn.scalars(select(schema.roster.c.signed).order_by(schema.roster.c.version))]
+    current = roster.accept_chain(history) if history else None
+    for signed in rosters:
+        following = roster.genesis(signed) if current is None else roster.accept_next(current, signed)
+        if current is None or following.version > current.version:
+            row = {"version": following.version, "signed": codec.encode_signed(signed)}
+            conn.execute(insert(schema.roster), [row])
+        current = following
+    if current is None:
+        raise BadInput("no roster yet: get the federation's roster file and run `hutong federation trust FILE`")
+    return current
