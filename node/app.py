@@ -1,0 +1,159 @@
+"""Where a region's process is put together: the only place that knows all the parts. Nothing happens on import."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+import structlog
+from aiohttp import web
+
+from gateway.protocol.channel import Condition
+from gateway.transport.courier import Courier
+from gateway.transport.tls import MaterialFiles
+from node import config as configuration
+from node.config import Config
+from node.region import LocalRegion
+from node.services import founding
+from node.services.exchange import Exchange
+from node.services.expiry import Sweep
+from node.services.office import Office
+from node.services.writer import Writer, WriterThread
+from node.store.engine import open_store
+from node.store.migrate import migrate
+from node.web import application
+
+SWEEP_EVERY_S = 600.0
+"""How often expired lots are looked for."""
+CERTIFICATE_WARNING_DAYS = 30
+
+log = structlog.get_logger(__name__)
+
+
+class Node:
+    """One region's process: ledger, writer, courier and HTTP API."""
+
+    def __init__(self, config: Config) -> None:
+        """Opens the database, upgrades it where needed and loads keys, terms and roster.
+
+        Raises BadInput where a file or the database cannot be used, Unavailable where the database cannot be reached.
+        """
+        self.config = config
+        self.started_ms = _now_ms()
+        secrets = configuration.load_secrets(config)
+        terms = configuration.load_terms(config.terms)
+        self.store = open_store(config.database)
+        migrate(self.store)
+        with self.store.write() as conn:
+            founding.check_region(conn, config.region)
+            roster = founding.trust(conn, ())
+        self.office = Office(
+            me=config.region,
+            signing_key=secrets.signing_key,
+            id_secret=secrets.id_secret,
+            redo_secret=secrets.redo_secret,
+            roster=roster,
+            terms=terms,
+            clock=_now_ms,
+            random=os.urandom,
+        )
+        self.writer = WriterThread(Writer(self.store, self.office))
+        self.exchange = Exchange(self.office, self.store)
+        self.region = LocalRegion(self.office, self.store, self.writer, self.exchange)
+        self.material = MaterialFiles(config.tls_key, config.tls_certificate)
+        self.courier = Courier(self.region, self.material, config.grpc_listen)
+        self._runner: web.AppRunner | None = None
+        self._sweeper: asyncio.Task[None] | None = None
+        self.http_port = 0
+
+    async def start(self) -> None:
+        """Listen for peers and for the regional system, and begin the handshake with every peer."""
+        await self.courier.start()
+        self._runner = web.AppRunner(application(self), access_log=None, shutdown_timeout=5.0)
+        await self._runner.setup()
+        host, _, port = self.config.http_listen.rpartition(":")
+        site = web.TCPSite(self._runner, host, int(port))
+        await site.start()
+        self.http_port = self._runner.addresses[0][1]
+        self._sweeper = asyncio.create_task(self._sweep())
+
+    async def stop(self) -> None:
+        """Take nothing new, finish the batch in hand, close the database."""
+        if self._sweeper is not None:
+            self._sweeper.cancel()
+        if self._runner is not None:
+            await self._runner.cleanup()
+        await self.courier.stop()
+        await asyncio.to_thread(self.writer.stop)
+        self.store.close()
+
+    async def submit(self, commands: Sequence[Any]) -> list[Any]:
+        """Commit commands. Returns, for each, its answer or the ProtocolError that refused it. Raises Unavailable."""
+        return await asyncio.wrap_future(self.writer.submit(commands))
+
+    def on_commit(self, listen: Callable[[frozenset[int]], None]) -> None:
+        """Call `listen` after each commit, from the writer's thread."""
+        self.writer.writer.on_commit(listen)
+
+    async def _sweep(self) -> None:
+        while True:
+            after = 0
+            try:
+                while True:
+                    (swept,) = await self.submit([Sweep(after=after)])
+                    if swept.lots:
+                        log.info("expired", lots=swept.lots)
+                    after = swept.next
+                    if not after:
+                        break
+            except Exception as error:
+                log.error("sweep_failed", error=type(error).__name__)
+            await asyncio.sleep(SWEEP_EVERY_S)
+
+    def courier_status(self) -> list[dict[str, Any]]:
+        """How things stand with each peer: connection, back-off, backlog, last receipt."""
+        channels, backlogs = self.writer.writer.channels, self.writer.writer.backlogs
+        found = []
+        for code, peer in sorted(self.region.peers().items()):
+            channel, standing = channels.get(code), self.courier.status(code)
+            region = self.office.roster.region(code)
+            found.append(
+                {
+                    "region": code,
+                    "name_zh": region.name_zh,
+                    "name_en": region.name_en,
+                    "status": peer.status.name.lower(),
+                    "endpoint": peer.endpoint,
+                    "standing": standing,
+                    "channel": channel,
+                    "unnumbered": backlogs.get(code, 0),
+                }
+            )
+        return found
+
+    async def retry(self, peer: int) -> None:
+        """Dial a peer now, whatever its back-off says."""
+        await self.courier.retry_now(peer)
+
+    def readiness(self) -> list[str]:
+        """What keeps this node from doing its work; empty when it is ready."""
+        problems = [
+            f"channel {peer} is {channel.condition.name.lower()}"
+            for peer, channel in self.writer.writer.channels.items()
+            if channel.condition is not Condition.OPEN
+        ]
+        if self.certificate_days() < 0:
+            problems.append("the TLS certificate has expired")
+        return problems
+
+    def certificate_days(self) -> int:
+        """Days until the TLS certificate expires."""
+        return self.material.current().days_left(datetime.now(UTC))
+
+
+def _now_ms() -> int:
+    return time.time_ns() // 1_000_000

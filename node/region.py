@@ -1,0 +1,169 @@
+"""This region as the transport sees it: the port of :mod:`gateway.ports`, made of writer, exchange and database."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import structlog
+from sqlalchemy import delete, insert, select
+
+from gateway.ports import BackOff, Peer
+from gateway.protocol import codec, limits
+from gateway.protocol.channel import Condition
+from gateway.protocol.members import Roster
+from gateway.protocol.suite import SUITES
+from gateway.protocol.values import Fault, Hello, Message, NotReady, Parcel, Signed
+from node.services import founding
+from node.services.exchange import Exchange
+from node.services.handshake import Begin
+from node.services.office import Office
+from node.services.writer import WriterThread
+from node.store import schema
+from node.store.engine import Store
+
+PROTOCOL_VERSIONS = (1,)
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(slots=True)
+class _Progress:
+    """Whether what was sent to a peer is being receipted."""
+
+    final: int = 0
+    since_ms: int = 0
+
+
+class LocalRegion:
+    """Implements :class:`gateway.ports.Region`; its contracts are written there."""
+
+    def __init__(self, office: Office, store: Store, writer: WriterThread, exchange: Exchange) -> None:
+        self._office, self._store, self._writer, self._exchange = office, store, writer, exchange
+        self._peers: tuple[int, Mapping[int, Peer]] = (0, {})
+        self._progress: dict[int, _Progress] = {}
+        with store.read() as conn:
+            self._back_offs = {
+                r.peer: BackOff(
+                    failures=r.failures,
+                    next_dial_ms=r.next_dial_ms,
+                    last_contact_ms=r.last_contact_ms,
+                    last_error=r.last_error,
+                )
+                for r in conn.execute(select(schema.back_off))
+            }
+
+    def hello(self, peer: int) -> Hello:
+        roster = self._office.roster
+        return Hello(
+            source=self._office.me,
+            destination=peer,
+            federation=roster.federation,
+            environment=roster.environment,
+            versions=PROTOCOL_VERSIONS,
+            suites=tuple(SUITES),
+            roster_version=roster.version,
+        )
+
+    def peers(self) -> Mapping[int, Peer]:
+        roster = self._office.roster
+        if self._peers[0] != roster.version:
+            self._peers = (roster.version, _peers(roster, self._office.me))
+        return self._peers[1]
+
+    async def opened(self, peer: int) -> Sequence[Message]:
+        self._progress.pop(peer, None)
+        return await self._put(peer, Begin(peer=peer))
+
+    async def hear(self, peer: int, message: Message) -> Sequence[Message]:
+        if isinstance(message, Fault):
+            log.error("peer_found_fault", peer=peer, what=message.what)
+            return ()
+        if isinstance(message, NotReady) and self._writer.writer.channels[peer].condition is not Condition.OPEN:
+            return ()
+        back_off = self.back_off(peer)
+        wait_ms = max(0, back_off.next_dial_ms - self._office.clock()) if back_off.failures else 0
+        return await self._put(peer, self._exchange.command(peer, message, back_off_ms=wait_ms))
+
+    async def _put(self, peer: int, command: Any) -> Sequence[Message]:
+        (result,) = await asyncio.wrap_future(self._writer.submit([command]))
+        if isinstance(result, Exception):
+            log.warning("message_refused", peer=peer, error=str(result))
+        return self._exchange.answers(self._writer.writer.channels.get(peer), result)
+
+    async def next(self, peer: int) -> Parcel | None:
+        return self._exchange.parcel(self._writer.writer.channels.get(peer))
+
+    async def tick(self, peer: int) -> Sequence[Message]:
+        channel = self._writer.writer.channels.get(peer)
+        if channel is None or channel.condition is not Condition.OPEN:
+            return ()
+        if not channel.ready or not channel.peer_open:
+            return await self._put(peer, Begin(peer=peer))
+        now = self._office.clock()
+        progress = self._progress.setdefault(peer, _Progress(channel.final, now))
+        if channel.final != progress.final or channel.final == channel.size:
+            progress.final, progress.since_ms = channel.final, now
+        elif now - progress.since_ms >= limits.RECEIPT_WAIT_S * 1000:
+            progress.since_ms = now
+            return await self._put(peer, Begin(peer=peer))
+        return ()
+
+    def on_work(self, wake: Callable[[int], None]) -> None:
+        def committed(peers: frozenset[int]) -> None:
+            for peer in peers:
+                wake(peer)
+
+        self._writer.writer.on_commit(committed)
+
+    def back_off(self, peer: int) -> BackOff:
+        return self._back_offs.get(peer, BackOff())
+
+    async def keep_back_off(self, peer: int, back_off: BackOff) -> None:
+        self._back_offs[peer] = back_off
+        await asyncio.to_thread(self._store_back_off, peer, back_off)
+
+    def _store_back_off(self, peer: int, b: BackOff) -> None:
+        with self._store.write() as conn:
+            conn.execute(delete(schema.back_off).where(schema.back_off.c.peer == peer))
+            row = {
+                "peer": peer,
+                "failures": b.failures,
+                "next_dial_ms": b.next_dial_ms,
+                "last_contact_ms": b.last_contact_ms,
+                "last_error": b.last_error[:256],
+            }
+            conn.execute(insert(schema.back_off), [row])
+
+    async def rosters_after(self, have: int) -> tuple[Sequence[Signed], bool]:
+        return await asyncio.to_thread(self._rosters_after, have)
+
+    def _rosters_after(self, have: int) -> tuple[Sequence[Signed], bool]:
+        r = schema.roster
+        query = select(r.c.signed).where(r.c.version > have).order_by(r.c.version).limit(limits.ROSTERS_PER_PAGE + 1)
+        with self._store.read() as conn:
+            found = [codec.decode_signed(signed) for signed in conn.scalars(query)]
+        return found[: limits.ROSTERS_PER_PAGE], len(found) > limits.ROSTERS_PER_PAGE
+
+    async def hear_rosters(self, rosters: Sequence[Signed]) -> None:
+        self._office.roster = await asyncio.to_thread(self._trust, rosters)
+        log.info("roster_in_force", version=self._office.roster.version)
+
+    def _trust(self, rosters: Sequence[Signed]) -> Roster:
+        with self._store.write() as conn:
+            return founding.trust(conn, rosters)
+
+
+def _peers(roster: Roster, me: int) -> Mapping[int, Peer]:
+    return {
+        region.code: Peer(
+            code=region.code,
+            endpoint=region.endpoint,
+            status=region.status,
+            certificates=roster.certificates(region.code),
+        )
+        for region in roster.regions
+        if region.code != me
+    }
