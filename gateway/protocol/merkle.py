@@ -255,6 +255,6 @@ def _fold(peaks: Sequence[bytes]) -> bytes:
 
 
 def _are_hashes(values: object) -> TypeGuard[Sequence[bytes]]:
-    return isinstance(values, Sequence) and all(
-        isinstance(value, bytes) and len(value) == HASH_BYTES for value in values
-    )
+    if not isinstance(values, Sequence) or isinstance(values, str | bytes):  # an empty text is no list of hashes
+        return False
+    return all(isinstance(value, bytes) and len(value) == HASH_BYTES for value in values)

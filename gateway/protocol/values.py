@@ -142,7 +142,7 @@ class Provenance(NamedTuple):
 
 
 class Slice(NamedTuple):
-    """A run of `blocks` consecutive blocks with one expiry (0 = never) and one provenance, or one block with several."""
+    """A run of `blocks` blocks in a row with one expiry (0 = never) and one provenance, or one block with several."""
 
     blocks: int
     expires: int

@@ -208,7 +208,8 @@ def test_inspect_shows_what_is_inside(file: Path, capsys: pytest.CaptureFixture[
 
 
 def test_a_strangers_text_cannot_move_the_cursor(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    file.write_text(documents.write(sign_card(region(HANGZHOU, name_zh="\x1b[2J\n\u202e"), key(str(HANGZHOU)))), "utf-8")
+    card = sign_card(region(HANGZHOU, name_zh="\x1b[2J\n\u202e"), key(str(HANGZHOU)))
+    file.write_text(documents.write(card), "utf-8")
     for command in ("verify", "inspect"):
         assert main([command, str(file)]) == 0
         shown = capsys.readouterr().out

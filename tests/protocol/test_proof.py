@@ -15,6 +15,7 @@ from gateway.protocol.errors import Malformed
 from gateway.protocol.proof import (
     Check,
     ForkEvidence,
+    FrameProof,
     TransferProof,
     fork_evidence,
     holds,
@@ -23,6 +24,7 @@ from gateway.protocol.proof import (
 )
 from gateway.protocol.roster import Anchor, Roster
 from gateway.protocol.values import Epoch, Kind
+from gateway.v1 import proof_pb2
 from tests.protocol.federation import (
     EPOCH,
     HANGZHOU,
@@ -42,6 +44,7 @@ from tests.protocol.federation import (
 
 WORLD = world()
 PROOF = WORLD.proof()
+THERE, HERE = WORLD.there, WORLD.here
 
 
 def failed(checks: list[Check]) -> set[str]:
@@ -91,12 +94,19 @@ def of_offer(**changes: object) -> TransferProof:
     return replace(PROOF, offer=replace(PROOF.offer, **changes))  # type: ignore[arg-type]
 
 
+def instead(side: Side, number: int, content: bytes) -> FrameProof:
+    """The log holds something else, and everything about it is signed and proved."""
+    frames = list(side.tree.frames)
+    frames[number] = content
+    return replace(side, tree=Tree(frames)).prove(number, b"", len(frames), len(frames))
+
+
+def of_offers(content: bytes) -> TransferProof:
+    return replace(PROOF, offer=instead(THERE, WORLD.at, content))
+
+
 def of_answer(content: bytes) -> TransferProof:
-    """The answer's log holds something else, and everything about it is signed and proved."""
-    frames = list(WORLD.here.tree.frames)
-    frames[WORLD.back] = content
-    side = replace(WORLD.here, tree=Tree(frames))
-    return replace(PROOF, answer=side.prove(WORLD.back, b"", len(frames), len(frames)))
+    return replace(PROOF, answer=instead(HERE, WORLD.back, content))
 
 
 def resigned(side: Side, **changes: object) -> TransferProof:
@@ -108,7 +118,6 @@ def elsewhere(**changes: object) -> TransferProof:
     return resigned(WORLD.there, log=log)
 
 
-THERE, HERE = WORLD.there, WORLD.here
 OTHER_TREE = Tree([*THERE.tree.frames[:8], frame(Kind.OFFER, 666)])
 
 LIES: dict[str, tuple[Callable[[], TransferProof], set[str]]] = {
@@ -121,6 +130,18 @@ LIES: dict[str, tuple[Callable[[], TransferProof], set[str]]] = {
         {"offer.head"},
     ),
     "a receipt passed off as a head": (lambda: of_offer(head=PROOF.offer.receipt), {"offer.head"}),
+    "a head signed as something else": (
+        lambda: of_offer(head=THERE.source.sign("text/plain", PROOF.offer.head.payload)),
+        {"offer.head"},
+    ),
+    "a log to oneself": (lambda: elsewhere(destination=HANGZHOU), {"offer.domain", "offer.receipt", "channel"}),
+    "a cancellation shown as an offer": (lambda: of_offers(frame(Kind.CANCEL, 5)), {"kinds"}),
+    "an answer known before it was given": (
+        lambda: of_offers(frame(Kind.OFFER, 5, seen=WORLD.back + 1)),
+        {"order"},
+    ),
+    "an answer that is no reply": (lambda: of_answer(frame(Kind.ACCEPT, 5, seen=9)), {"kinds"}),
+    "a reply nobody knows": (lambda: of_answer(frame(99, 5, reply=True, seen=9)), {"kinds"}),
     "a receipt signed by the source": (
         lambda: of_offer(receipt=replace(THERE, destination=THERE.source).receipt(9)),
         {"offer.receipt"},
@@ -164,6 +185,9 @@ AFTER = {
     "another federation": {"offer.head", "channel"},
     "another environment": {"channel"},
     "a receipt passed off as a head": {
+        "offer.domain", "offer.inclusion", "offer.receipt", "offer.consistency", "channel",
+    },
+    "a head signed as something else": {
         "offer.domain", "offer.inclusion", "offer.receipt", "offer.consistency", "channel",
     },
     "the offer shown twice": set(),
@@ -305,5 +329,13 @@ def test_evidence_with_a_part_missing_is_malformed() -> None:
     for end in range(0, len(whole), 7):
         with pytest.raises(Malformed):
             documents.decode_fork_evidence(whole[:end])
-    with pytest.raises(Malformed, match="lacks its head or its receipt"):
-        documents.decode_transfer_proof(b"")
+    for part in ("one", "other"):
+        evidence = proof_pb2.ForkEvidence.FromString(whole)
+        evidence.ClearField(part)
+        with pytest.raises(Malformed, match="lacks one of its two heads"):
+            documents.decode_fork_evidence(evidence.SerializeToString())
+    for part in ("head", "receipt"):
+        proof = proof_pb2.TransferProof.FromString(documents.encode_transfer_proof(PROOF))
+        proof.answer.ClearField(part)
+        with pytest.raises(Malformed, match="the proof of the answer lacks its head or its receipt"):
+            documents.decode_transfer_proof(proof.SerializeToString())

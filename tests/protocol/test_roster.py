@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.protocol import documents, limits
-from gateway.protocol.errors import Malformed, PeerFault, Unauthentic
+from gateway.protocol.errors import Malformed, PeerFault, TooLarge, Unauthentic
 from gateway.protocol.members import Roster
 from gateway.protocol.roster import (
     Anchor,
@@ -86,6 +86,20 @@ def test_a_later_version_is_not_taken_for_the_first(current: Roster) -> None:
         genesis(sign(following(current), ROOTS[:2]))
     with pytest.raises(Malformed):
         accept_chain([])
+
+
+def test_a_first_version_cannot_borrow_the_name_of_another_federation(current: Roster) -> None:
+    borrowed = replace(first_roster(name_zh="另一联邦"), version=2, federation=current.federation)
+    payload = documents.encode_roster(borrowed).replace(b"\x08\x02", b"\x08\x01", 1)
+    with pytest.raises(Malformed, match="must be empty in version 1"):
+        genesis(countersign(ROOTS[0].sign(documents.ROSTER, payload), ROOTS[1]), current.federation)
+    with pytest.raises(Malformed, match="32 bytes in every later one"):
+        sign(replace(borrowed, federation=b""), ROOTS)
+
+
+def test_an_oversized_roster_is_refused_before_it_is_parsed() -> None:
+    with pytest.raises(TooLarge, match="at most 4194304"):
+        documents.decode_roster(b"\xff" * (limits.ROSTER_BYTES + 1))
 
 
 def test_a_signed_document_of_another_type_is_not_a_roster() -> None:
@@ -209,6 +223,7 @@ def test_a_region_or_key_cannot_be_made_forgotten_nor_a_revoked_key_come_back(cu
     second = accept_next(current, sign(following(current, regions=revoked), ROOTS))
     with pytest.raises(Malformed, match="is back"):
         accept_next(second, sign(following(second, regions=current.regions), ROOTS))
+    assert accept_next(second, sign(following(second), ROOTS)).regions == revoked
 
 
 @given(st.data())
@@ -260,6 +275,7 @@ def test_overlapping_keys_are_both_good_while_they_overlap() -> None:
 def test_key_of_a_suite_the_region_gave_up_signs_nothing_new() -> None:
     roster = holding(listed(key("old")), suites=("sm2-sm3",))
     assert accepted(roster, key("old"), NOW) == (False, True)
+    assert accepted(holding(listed(key("old")), suites=("a", "ed25519-sha256")), key("old"), NOW) == (True, True)
 
 
 def test_another_regions_key_speaks_for_nobody_else(current: Roster) -> None:
