@@ -12,6 +12,7 @@ from gateway.ports import Peer
 from gateway.protocol import limits
 from gateway.protocol.values import Hello, Signed
 from gateway.transport import admission, messages, statuses
+from gateway.transport.conversation import being_cancelled
 from gateway.transport.errors import Ended
 from gateway.transport.tls import Material, client_credentials, server_names
 from gateway.v1 import service_pb2
@@ -48,6 +49,10 @@ class Dialled:
             data = await self._call.read()
         except grpc.aio.AioRpcError as e:
             raise statuses.ended(e.code(), e.details(), e.trailing_metadata()) from None
+        except asyncio.CancelledError:
+            if being_cancelled():
+                raise
+            raise Ended(grpc.StatusCode.CANCELLED, "this side has let go") from None
         return data if isinstance(data, bytes) else None
 
     async def write(self, data: bytes) -> None:
@@ -59,6 +64,10 @@ class Dialled:
         except (asyncio.InvalidStateError, grpc.aio.UsageError):  # the call is over; it knows why
             code, details = await self._call.code(), await self._call.details()
             raise statuses.ended(code, details, await self._call.trailing_metadata()) from None
+        except asyncio.CancelledError:
+            if being_cancelled():
+                raise
+            raise Ended(grpc.StatusCode.CANCELLED, "this side has let go") from None
 
     async def close(self) -> None:
         """Let go of the stream and its connection."""

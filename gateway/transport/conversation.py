@@ -42,6 +42,12 @@ class Stream(Protocol):
         ...
 
 
+def being_cancelled() -> bool:
+    """Whether somebody wants the current task to end. gRPC raises CancelledError also when only its call has ended."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
+
+
 class Conversation:
     """Hears and speaks for the region on one stream."""
 
@@ -65,6 +71,7 @@ class Conversation:
         self._outbox: deque[Message] = deque()
         self._wake, self._over = asyncio.Event(), asyncio.Event()
         self._failure: Exception | None = None
+        self._met_unknown = False
         self._asked: set[asyncio.Task[Any]] = set()
         self._in_flight = asyncio.Semaphore(limits.ENVELOPES_IN_FLIGHT)
         self._latest: asyncio.Task[bool] | None = None  # the envelope heard last; it ends after all before it
@@ -139,12 +146,15 @@ class Conversation:
                 await self._take_in(messages.decode(data))
         except Exception as e:
             self._fail(e)
-        self.close()
+        finally:
+            self.close()
 
     async def _take_in(self, message: Message | messages.Unknown) -> None:
         """Envelopes overlap, in the order they came; everything else waits until they are done."""
         if isinstance(message, messages.Unknown):
-            _log.warning("message_unknown", peer=self.code, name=message.name)
+            if not self._met_unknown:  # once a stream: a peer must not be able to fill the log
+                _log.warning("message_unknown", peer=self.code, name=message.name)
+            self._met_unknown = True
             self._answer([Fault(what=f"unknown message: {message.name}")])
         elif isinstance(message, Hello):
             raise Malformed("Hello is said once")

@@ -15,6 +15,7 @@ from grpc_reflection.v1alpha import reflection
 from gateway.ports import Region
 from gateway.transport import admission, messages, statuses
 from gateway.transport.client import KEEPALIVE, MESSAGE_CEILING, SERVICE
+from gateway.transport.conversation import being_cancelled
 from gateway.transport.errors import Denied, Ended, describe
 from gateway.transport.tls import MaterialFiles, ServerCredentials
 
@@ -37,16 +38,22 @@ class Received:
         """See :class:`~gateway.transport.conversation.Stream`."""
         try:
             data: object = await self._context.read()
-        except grpc.aio.BaseError as e:
-            raise Ended(grpc.StatusCode.CANCELLED, "the peer has left") from e
+        except (grpc.aio.BaseError, asyncio.CancelledError) as e:
+            raise _left(e) from e
         return data if isinstance(data, bytes) else None
 
     async def write(self, data: bytes) -> None:
         """See :class:`~gateway.transport.conversation.Stream`."""
         try:
             await self._context.write(data)
-        except (grpc.aio.BaseError, asyncio.InvalidStateError) as e:
-            raise Ended(grpc.StatusCode.CANCELLED, "the peer has left") from e
+        except (grpc.aio.BaseError, asyncio.InvalidStateError, asyncio.CancelledError) as e:
+            raise _left(e) from e
+
+
+def _left(error: BaseException) -> BaseException:
+    if isinstance(error, asyncio.CancelledError) and being_cancelled():
+        return error
+    return Ended(grpc.StatusCode.CANCELLED, "the peer has left")
 
 
 Receive = Callable[[Received, bytes], Awaitable[None]]
