@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime, timedelta, timezone
@@ -96,9 +97,13 @@ def _federation(text: str) -> bytes:
 def _print(lines: Iterator[str] | Sequence[str]) -> None:
     if hasattr(sys.stdout, "reconfigure"):
         sys.stdout.reconfigure(encoding="utf-8", errors="backslashreplace")
-    for line in lines:
-        # A stranger's text must not move the cursor or hide a line above.
-        print("".join(c if c.isprintable() else f"\\u{ord(c):04x}" for c in line))
+    try:
+        for line in lines:
+            # A stranger's text must not move the cursor or hide a line above.
+            print("".join(c if c.isprintable() else f"\\u{ord(c):04x}" for c in line))
+        sys.stdout.flush()
+    except BrokenPipeError:  # the reader has seen enough; the exit status still says what was found
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 # -- verify -----------------------------------------------------------------------------------------------------------
@@ -219,16 +224,23 @@ def _inside_frame(name: str, proof: FrameProof) -> Iterator[str]:
     yield f"{name}: 第 number {proof.number} 条, {kind}, 编号 id {frame.id.hex()}, 已见 seen {frame.seen}"
     if frame.amount or frame.arriving:
         yield f"    转出 leaves {frame.amount} {frame.category}   转入 arrives {frame.arriving} {frame.becomes}"
-    if not proof.body:
-        yield "    正文未附或已删除 body withheld or erased"
-    elif frame.kind == Kind.OFFER:
-        yield from _inside_offer(codec.decode_offer(proof.body))
-    elif frame.kind == Kind.REFUSE:
-        yield f"    理由 reason: {codec.reason_name(codec.decode_refuse(proof.body))}"
-    else:
-        yield f"    正文 body: {len(proof.body) - limits.SALT_BYTES} 字节 bytes"
+    try:
+        yield from list(_inside_body(frame.kind, proof.body))
+    except ProtocolError as e:  # such an offer is refused by name, and the refusal can be proved
+        yield f"    正文不合规则 the body breaks a rule: {e}"
     yield from _inside_signed("    日志头 head", proof.head)
     yield from _inside_signed("    收据 receipt", proof.receipt)
+
+
+def _inside_body(kind: int, body: bytes) -> Iterator[str]:
+    if not body:
+        yield "    正文未附或已删除 body withheld or erased"
+    elif kind == Kind.OFFER:
+        yield from _inside_offer(codec.decode_offer(body))
+    elif kind == Kind.REFUSE:
+        yield f"    理由 reason: {codec.reason_name(codec.decode_refuse(body))}"
+    else:
+        yield f"    正文 body: {len(body) - limits.SALT_BYTES} 字节 bytes"
 
 
 def _inside_offer(offer: Offer) -> Iterator[str]:

@@ -195,6 +195,7 @@ def test_inspect_shows_what_is_inside(file: Path, capsys: pytest.CaptureFixture[
     wanted = {
         proof: ["未经核验 unchecked", "OFFER", "RELOCATION", "2/3", "20271231", "POINTS_EXPIRED", "330100 -> 330200"],
         replace(PROOF, offer=replace(PROOF.offer, body=b"")): ["withheld or erased", "2026-01-01T08:00:00+08:00"],
+        PROOF: ["the body breaks a rule: a body is not a protobuf Offer", "ACCEPT", "第 number 3 条"],
         EVIDENCE: ["分叉证据", EVIDENCE.root.hex()],
         CARD: ["Hangzhou", "hz.example:7000", key(str(HANGZHOU)).id.hex()],
         sign(spoiled, ROOTS): ["已吊销 revoked 1970", "threshold 2", "dials out only", "环境 environment test"],
@@ -233,3 +234,15 @@ def test_the_check_needs_no_node_database_or_network(file: Path) -> None:
     )
     assert (ran.returncode, ran.stderr) == (0, b"")
     assert "全部 19 项成立" in ran.stdout.decode("utf-8")
+
+
+@pytest.mark.e2e
+def test_a_reader_who_has_seen_enough_gets_the_answer_and_no_traceback(file: Path) -> None:
+    for document, status in ((PROOF, 0), (FALSE["another body"][0], 1)):
+        file.write_text(documents.write(document), "utf-8")
+        reader, writer = os.pipe()
+        os.close(reader)
+        command = [sys.executable, "-m", "gateway", "verify", str(file)]
+        ran = subprocess.run(command, stdout=writer, stderr=subprocess.PIPE, check=False, cwd=Path(__file__).parents[2])
+        os.close(writer)
+        assert (ran.returncode, ran.stderr) == (status, b"")
