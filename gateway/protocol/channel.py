@@ -15,23 +15,10 @@ from enum import IntEnum
 from gateway.protocol import codec, limits, merkle
 from gateway.protocol.errors import Malformed, Restored, TooLarge
 from gateway.protocol.merkle import Frontier, Nodes
-from gateway.protocol.values import (
-    NO_EPOCH,
-    Ask,
-    Behind,
-    Draft,
-    Epoch,
-    Fenced,
-    Frame,
-    Gap,
-    Head,
-    Log,
-    NotReady,
-    Receipt,
-    Resume,
-    Stale,
-    Standing,
-)
+from gateway.protocol.values import NO_EPOCH, Draft, Epoch, Frame, Gap, Head, Log, NotReady, Receipt, Stale
+
+
+EMPTY = Frontier()
 
 
 class Condition(IntEnum):
@@ -50,9 +37,9 @@ class Channel:
     # -- durable
     condition: Condition = Condition.OPEN
     epoch: Epoch = NO_EPOCH  # mine, once the peer has fenced it
-    out_frontier: Frontier = Frontier()
+    out_frontier: Frontier = EMPTY
     final: int = 0  # prefix of `out` the peer is known to hold: never sealed again
-    in_frontier: Frontier = Frontier()
+    in_frontier: Frontier = EMPTY
     in_epoch: int = 0  # of the last frame held
     in_seen: int = 0  # of the last frame held
     peer_epoch: Epoch = NO_EPOCH  # the newest of the peer's epochs; older ones are fenced
@@ -62,7 +49,8 @@ class Channel:
     proposal: Epoch = NO_EPOCH  # of this incarnation, until the peer has fenced it
     ready: bool = False  # my epoch is fenced: I may seal and apply
     peer_open: bool = False  # the peer has said, since its own start, that it is ready
-    cursor: int = 0  # next frame to send
+    cursor: int = 0  # where the peer said it stands: send on from here
+    rewinds: int = 0  # how often it said so
     credit: int = 0  # the size my log may grow to at the peer
 
     @property
@@ -97,7 +85,7 @@ class Channel:
 
     def after_restart(self) -> Channel:
         """What is left of the channel when the process dies."""
-        return replace(self, proposal=NO_EPOCH, ready=False, peer_open=False, cursor=0, credit=0)
+        return replace(self, proposal=NO_EPOCH, ready=False, peer_open=False, credit=0)
 
 
 # -- 2. sealing -------------------------------------------------------------------------------------------------------
@@ -134,6 +122,11 @@ def seal(channel: Channel, drafts: Sequence[Draft]) -> tuple[Channel, Sealed]:
 def raise_final(channel: Channel, size: int) -> Channel:
     """The peer is known to hold my first `size` frames."""
     return replace(channel, final=size) if size > channel.final else channel
+
+
+def rewind(channel: Channel, size: int) -> Channel:
+    """The peer holds `size` frames: send on from there."""
+    return replace(channel, cursor=size, rewinds=channel.rewinds + 1)
 
 
 # -- 4. receiving -----------------------------------------------------------------------------------------------------
@@ -218,14 +211,12 @@ def judge(
         return Gap(size=channel.held)
     if head.size > channel.granted:
         raise TooLarge(f"the log may grow to {channel.granted}, not {head.size}, before the next receipt")
-    first_root = _root_at(channel.in_frontier, nodes, head.first)
+    first_root = root_at(channel.in_frontier, nodes, head.first)
     if head.first_root != first_root:
         return Fork(size=head.first, theirs=head.first_root, mine=first_root, consistency=())
     if is_duplicate(channel, head):
-        root = _root_at(channel.in_frontier, nodes, head.size)
-        return (
-            Duplicate() if root == head.root else Fork(size=head.size, theirs=head.root, mine=root, consistency=())
-        )
+        root = root_at(channel.in_frontier, nodes, head.size)
+        return Duplicate() if root == head.root else Fork(size=head.size, theirs=head.root, mine=root, consistency=())
     skip = channel.held - head.first
     frontier, new_nodes = channel.in_frontier.extend_with_nodes(merkle.leaf_hashes(raw[skip:]))
     if frontier.root() != head.root:
@@ -276,7 +267,8 @@ class _Overlay:
         return merkle.node_hash(self.node(level - 1, 2 * index), self.node(level - 1, 2 * index + 1))
 
 
-def _root_at(frontier: Frontier, nodes: Nodes, size: int) -> bytes:
+def root_at(frontier: Frontier, nodes: Nodes, size: int) -> bytes:
+    """The root a log had at `size`, from its frontier where that suffices."""
     return frontier.root() if size == frontier.size else merkle.root_at(nodes, size)
 
 
@@ -290,9 +282,7 @@ def append(channel: Channel, verdict: Append, head: Head, frames: Sequence[Frame
         root=verdict.frontier.root(),
         received_at_ms=now_ms,
     )
-    channel = replace(
-        channel, in_frontier=verdict.frontier, in_epoch=last.epoch, in_seen=last.seen, receipt=receipt
-    )
+    channel = replace(channel, in_frontier=verdict.frontier, in_epoch=last.epoch, in_seen=last.seen, receipt=receipt)
     return raise_final(channel, last.seen)
 
 
@@ -305,157 +295,8 @@ def hear_receipt(channel: Channel, receipt: Receipt, nodes: Nodes) -> Channel:
         raise Restored(f"region {channel.peer} has receipted {receipt.size} frames; this node knows {channel.size}")
     if receipt.size <= channel.receipted:
         return channel
-    if _root_at(channel.out_frontier, nodes, receipt.size) != receipt.root:
+    if root_at(channel.out_frontier, nodes, receipt.size) != receipt.root:
         if receipt.epoch.number < channel.epoch.number:
             return channel  # what an older incarnation sent and the fence took back
         raise Malformed(f"region {channel.peer} has receipted another history of {receipt.size} frames")
-    channel = replace(channel, receipted=receipt.size, cursor=max(channel.cursor, receipt.size))
-    return raise_final(channel, receipt.size)
-
-
-# -- 5. starting ------------------------------------------------------------------------------------------------------
-
-
-def fresh_number(channel: Channel, known: int, now_ms: int) -> int:
-    """A number above every epoch either side remembers, and, by the clock, above those both have forgotten."""
-    return max(channel.epoch.number, channel.proposal.number, known, now_ms) + 1
-
-
-def propose(channel: Channel, now_ms: int, nonce: int, known: int = 0) -> tuple[Channel, Resume]:
-    """Begin, or begin again, with an epoch nobody has used. Nothing is sealed or applied until it is fenced."""
-    proposal = Epoch(fresh_number(channel, known, now_ms), nonce)
-    channel = replace(channel, proposal=proposal, ready=False, peer_open=False)
-    return channel, Resume(
-        log=channel.out,
-        epoch=proposal,
-        holds_size=channel.held,
-        holds_root=channel.in_frontier.root(),
-        peer_epoch=channel.peer_epoch,
-    )
-
-
-def is_newer(channel: Channel, epoch: Epoch) -> bool:
-    """A proposal must be above every epoch of the peer that I have fenced."""
-    return epoch.number > channel.peer_epoch.number
-
-
-def hear_resume(channel: Channel, resume: Resume, nodes: Nodes) -> tuple[Channel, Fenced | Behind]:
-    """Fence the peer's older epochs (durably, before the answer leaves). `nodes` are of my own log.
-
-    Raises Restored when the peer holds what I do not know I said.
-    """
-    if not is_newer(channel, resume.epoch):
-        return channel, Behind(log=channel.out, echo=resume.epoch, known=channel.peer_epoch)
-    _check_holds(channel, resume.holds_size, resume.holds_root, nodes)
-    channel = raise_final(replace(channel, peer_epoch=resume.epoch, cursor=resume.holds_size), resume.holds_size)
-    return channel, Fenced(
-        log=channel.out,
-        echo=resume.epoch,
-        holds_size=channel.held,
-        holds_root=channel.in_frontier.root(),
-        holds_epoch=channel.in_epoch,
-        epoch=channel.epoch,
-        size=channel.size,
-        root=channel.out_frontier.root(),
-        ready=channel.ready,
-        credit_size=channel.granted,
-    )
-
-
-def hear_behind(channel: Channel, behind: Behind, now_ms: int, nonce: int) -> tuple[Channel, Resume | None]:
-    """Propose a higher epoch, if it was the current proposal that is behind."""
-    if channel.ready or behind.echo != channel.proposal:
-        return channel, None
-    return propose(channel, now_ms, nonce, known=behind.known.number)
-
-
-def answers(channel: Channel, echo: Epoch) -> bool:
-    """Only an answer to this incarnation's own question is believed."""
-    return echo == channel.proposal
-
-
-def hear_fenced(channel: Channel, fenced: Fenced, nodes: Nodes) -> tuple[Channel, int | None]:
-    """My epoch is fenced: I am ready. `nodes` are of my own log.
-
-    Returns the number from which my frames must be sealed again under the new epoch (what the peer never held), or
-    None if this Fenced answers an older question. Raises Restored when the peer's copy of my log is longer than mine
-    or another history: this node came back from a backup.
-    """
-    if channel.ready or not answers(channel, fenced.echo):
-        return channel, None
-    _check_holds(channel, fenced.holds_size, fenced.holds_root, nodes)
-    channel = replace(
-        channel,
-        epoch=channel.proposal,
-        ready=True,
-        peer_open=fenced.ready,
-        peer_epoch=max(channel.peer_epoch, fenced.epoch) if fenced.ready else channel.peer_epoch,
-        cursor=fenced.holds_size,
-        credit=fenced.credit_size,
-    )
-    channel = raise_final(channel, fenced.holds_size)
-    return channel, channel.final
-
-
-def _check_holds(channel: Channel, size: int, root: bytes, nodes: Nodes) -> None:
-    if size > channel.size:
-        raise Restored(f"region {channel.peer} holds {size} frames of this node's log, which has {channel.size}")
-    if _root_at(channel.out_frontier, nodes, size) != root:
-        raise Restored(f"region {channel.peer} holds another history of this node's first {size} frames")
-
-
-def unsealed(channel: Channel, frontier: Frontier) -> Channel:
-    """The channel once its frames from `frontier.size` on went back to the outbox. Never below `final`."""
-    if frontier.size < channel.final:
-        raise ValueError(f"frames below {channel.final} are final and cannot be unsealed from {frontier.size}")
-    return replace(channel, out_frontier=frontier)
-
-
-def ask(channel: Channel) -> Ask:
-    """How do you see me, and are you ready?"""
-    return Ask(log=channel.out, echo=channel.proposal)
-
-
-def hear_ask(channel: Channel, question: Ask, *, back_off_ms: int, status: str) -> Standing:
-    """How I see the asker."""
-    return Standing(
-        log=channel.out,
-        echo=question.echo,
-        ready=channel.ready,
-        epoch=channel.epoch,
-        holds_size=channel.held,
-        holds_root=channel.in_frontier.root(),
-        credit_size=channel.granted,
-        backlog=channel.size - channel.final,
-        back_off_ms=back_off_ms,
-        last_verified_size=channel.held,
-        status=status,
-        channel=channel.condition.name.lower(),
-    )
-
-
-def hear_standing(channel: Channel, standing: Standing, nodes: Nodes) -> Channel:
-    """The peer is ready: adopt its epoch and open. Also where to send on from after a stream broke.
-
-    `nodes` are of my own log. Raises Restored as :func:`hear_fenced` does.
-    """
-    if not answers(channel, standing.echo) or not standing.ready or not channel.ready:
-        return channel
-    _check_holds(channel, standing.holds_size, standing.holds_root, nodes)
-    newer = max(channel.peer_epoch, standing.epoch)
-    channel = replace(
-        channel, peer_open=True, peer_epoch=newer, cursor=standing.holds_size, credit=standing.credit_size
-    )
-    return raise_final(channel, standing.holds_size)
-
-
-def hear_gap(channel: Channel, gap: Gap) -> Channel:
-    """Send on from what the peer holds."""
-    return replace(channel, cursor=min(gap.size, channel.size))
-
-
-def hear_stale(channel: Channel, stale: Stale, now_ms: int, nonce: int) -> tuple[Channel, Resume | None]:
-    """The peer knows another incarnation of me: begin again, above it, if it spoke of the one that is running."""
-    if not channel.ready or stale.echo != channel.epoch:
-        return channel, None
-    return propose(channel, now_ms, nonce, known=stale.known.number)
+    return raise_final(replace(channel, receipted=receipt.size), receipt.size)

@@ -130,10 +130,10 @@ def encode_offer(offer: Offer) -> bytes:
 def decode_offer(salted_body: bytes) -> Offer:
     """The body of an offer. Raises Malformed where a rule of frame.proto is broken."""
     m = _body(frame_pb2.Offer, salted_body)
-    slices = tuple(
-        Slice(s.blocks, s.expires, tuple(Provenance(p.issuer, p.granted, p.evidence, p.because) for p in s.provenance))
+    slices = tuple([
+        Slice(s.blocks, s.expires, tuple([Provenance(p.issuer, p.granted, p.evidence, p.because) for p in s.provenance]))
         for s in m.slices
-    )
+    ])  # lists, not generators: this is decoded for every offer
     offer = Offer(
         m.address, m.purpose, m.rate_p, m.rate_q, m.terms_version, slices, m.consent, m.cites, m.request, m.redo
     )

@@ -1,4 +1,4 @@
-"""Every bound of the protocol, named with its unit. Both regions must use the same values where one judges the other."""
+"""Every bound of the protocol, named with its unit. Regions must agree where one judges the other."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ FRAMES_PER_ENVELOPE = 1024
 ENVELOPE_BYTES = 1 << 20
 BODY_BYTES = 4 << 10
 FRAME_BYTES = 512
+REDO_BYTES = 1024
 SLICES_PER_OFFER = 64
 PROVENANCES_PER_SLICE = 16
 SALT_BYTES = 16

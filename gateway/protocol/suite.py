@@ -58,7 +58,11 @@ class VerifyKey:
     def verifies(self, signature: Signature, message: bytes) -> bool:
         """Whether this key made the signature under its own suite. False for anything else; never raises."""
         verify = SUITES.get(self.suite)
-        return signature.suite == self.suite and verify is not None and verify(self.public_key, signature.signature, message)
+        return (
+            signature.suite == self.suite
+            and verify is not None
+            and verify(self.public_key, signature.signature, message)
+        )
 
 
 class SigningKey:

@@ -39,6 +39,10 @@ def clearing(peer: int) -> str:
     return f"#clearing:{peer}"
 
 
+DEBITS_PENDING, DEBITS_POSTED, CREDITS_PENDING, CREDITS_POSTED = range(4)
+"""Which counter is which, in the order of :class:`Counters` and of the columns of a balance."""
+
+
 class Counters(NamedTuple):
     """The four counters, or a change to them."""
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from enum import IntEnum
 
-from node.ledger.accounts import Counters
+from node.ledger.accounts import CREDITS_PENDING, CREDITS_POSTED, DEBITS_PENDING, DEBITS_POSTED
 
 
 class Phase(IntEnum):
@@ -18,22 +18,22 @@ class Phase(IntEnum):
     CLEAR = 6  # that credit becomes final; netted per balance, written as no row: it follows from the logs
 
 
-DEBIT: dict[Phase, Counters] = {
-    Phase.SINGLE: Counters(debits_posted=1),
-    Phase.HOLD: Counters(debits_pending=1),
-    Phase.POST: Counters(debits_pending=-1, debits_posted=1),
-    Phase.VOID: Counters(debits_pending=-1),
-    Phase.PROVISIONAL: Counters(debits_posted=1),
-    Phase.CLEAR: Counters(),
+DEBIT: dict[Phase, tuple[tuple[int, int], ...]] = {
+    Phase.SINGLE: ((DEBITS_POSTED, 1),),
+    Phase.HOLD: ((DEBITS_PENDING, 1),),
+    Phase.POST: ((DEBITS_PENDING, -1), (DEBITS_POSTED, 1)),
+    Phase.VOID: ((DEBITS_PENDING, -1),),
+    Phase.PROVISIONAL: ((DEBITS_POSTED, 1),),
+    Phase.CLEAR: (),
 }
-"""What each phase adds, per unit, to the counters of the debited balance."""
+"""What each phase does to the debited balance: (counter, how many times the amount)."""
 
-CREDIT: dict[Phase, Counters] = {
-    Phase.SINGLE: Counters(credits_posted=1),
-    Phase.HOLD: Counters(credits_pending=1),
-    Phase.POST: Counters(credits_pending=-1, credits_posted=1),
-    Phase.VOID: Counters(credits_pending=-1),
-    Phase.PROVISIONAL: Counters(credits_pending=1),
-    Phase.CLEAR: Counters(credits_pending=-1, credits_posted=1),
+CREDIT: dict[Phase, tuple[tuple[int, int], ...]] = {
+    Phase.SINGLE: ((CREDITS_POSTED, 1),),
+    Phase.HOLD: ((CREDITS_PENDING, 1),),
+    Phase.POST: ((CREDITS_PENDING, -1), (CREDITS_POSTED, 1)),
+    Phase.VOID: ((CREDITS_PENDING, -1),),
+    Phase.PROVISIONAL: ((CREDITS_PENDING, 1),),
+    Phase.CLEAR: ((CREDITS_PENDING, -1), (CREDITS_POSTED, 1)),
 }
-"""What each phase adds, per unit, to the counters of the credited balance."""
+"""What each phase does to the credited balance."""

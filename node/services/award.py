@@ -44,7 +44,7 @@ class Granted:
 
 
 def _wishes(command: Award, office: Office, wishes: Wishes) -> None:
-    wishes.ids.add(office.public_id(command.client, command.key))
+    wishes.outcomes.add(office.public_id(command.client, command.key))
     wishes.names.add(command.account)
 
 

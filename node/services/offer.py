@@ -150,7 +150,7 @@ class Review:
 
 
 def _review_wishes(command: Review, office: Office, wishes: Wishes) -> None:
-    wishes.ids.add(command.id)
+    wishes.transfers.add(command.id)
 
 
 @handles(Review, _review_wishes)

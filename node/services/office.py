@@ -20,6 +20,7 @@ from gateway.protocol.transfer import Terms
 from gateway.protocol.values import Log
 
 _DAY_MS = 86_400_000
+_IDS_REMEMBERED = 8192
 _SHANGHAI_MS = 8 * 3_600_000
 
 
@@ -49,6 +50,7 @@ class Office:
     clock: Callable[[], int]  # Unix milliseconds
     random: Callable[[int], bytes]  # so many unpredictable bytes
     today: Callable[[int], int] = shanghai_date  # Unix milliseconds -> business date
+    _ids: dict[tuple[str, str], bytes] = field(default_factory=dict, init=False)  # asked for twice by every command
     _salts: bytes = field(default=b"", init=False)
     _salted: int = field(default=0, init=False)
 
@@ -68,6 +70,14 @@ class Office:
 
         A key that is a UUIDv7 lends its 48 bits of time, so that ids made together lie together in the index.
         """
+        known = self._ids.get((client, key))
+        if known is None:
+            if len(self._ids) >= _IDS_REMEMBERED:
+                self._ids.clear()
+            known = self._ids[client, key] = self._public_id(client, key)
+        return known
+
+    def _public_id(self, client: str, key: str) -> bytes:
         digest = hmac.digest(self.id_secret, b"%b\0%b" % (client.encode(), key.encode()), "sha256")
         if len(key) == 36 and key[14] == "7" and key[8] == key[13] == key[18] == key[23] == "-":
             try:

@@ -52,14 +52,14 @@ def parse_body(frame: Frame, body: bytes) -> Body:
 
 
 def _wishes(command: Receive, office: Office, wishes: Wishes) -> None:
-    wishes.ids.update(frame.id for frame in command.frames)
+    wishes.transfers.update(frame.id for frame in command.frames)
     for body in command.parsed:
         if isinstance(body, Offer):
             wishes.aliases.add(body.address)
             if body.cites:
-                wishes.ids |= {body.cites, body.request}
+                wishes.transfers |= {body.cites, body.request}
         elif isinstance(body, bytes):
-            wishes.ids.add(body)
+            wishes.transfers.add(body)
 
 
 Answer = Receipt | Gap | Stale | NotReady | Ask

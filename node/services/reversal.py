@@ -58,7 +58,8 @@ class ReversalAsked:
 
 
 def _wishes(command: AskReversal, office: Office, wishes: Wishes) -> None:
-    wishes.ids |= {office.public_id(command.client, command.key), command.transfer}
+    wishes.outcomes.add(office.public_id(command.client, command.key))
+    wishes.transfers.add(command.transfer)
 
 
 @handles(AskReversal, _wishes)

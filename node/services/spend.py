@@ -39,7 +39,7 @@ class SpendAnswer:
 
 
 def _wishes(command: Spend, office: Office, wishes: Wishes) -> None:
-    wishes.ids.add(office.public_id(command.client, command.key))
+    wishes.outcomes.add(office.public_id(command.client, command.key))
     wishes.payers.add(command.account)
 
 

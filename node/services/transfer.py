@@ -82,7 +82,9 @@ def placed(transfer: Transfer) -> Placed:
 
 
 def _wishes(command: Order, office: Office, wishes: Wishes) -> None:
-    wishes.ids.add(office.public_id(command.client, command.key))
+    order_id = office.public_id(command.client, command.key)
+    wishes.transfers.add(order_id)
+    wishes.outcomes.add(order_id)
     wishes.payers.add(command.account)
 
 
@@ -308,7 +310,8 @@ class Cancel:
 
 
 def _cancel_wishes(command: Cancel, office: Office, wishes: Wishes) -> None:
-    wishes.ids |= {command.id, digest_of("cancel", command.id.hex())}
+    wishes.transfers.add(command.id)
+    wishes.outcomes.add(digest_of("cancel", command.id.hex()))
 
 
 @handles(Cancel, _cancel_wishes)

@@ -26,7 +26,9 @@ from node.store.books import Books
 from node.store.logs import StoredNodes
 
 Row = tuple[Any, ...]
-_transfer_row = attrgetter(*(column.name for column in schema.transfer.columns))
+_OUTCOME_COLUMNS = tuple(column.name for column in schema.outcome.columns)
+_TRANSFER_COLUMNS = tuple(column.name for column in schema.transfer.columns)
+_transfer_row = attrgetter(*_TRANSFER_COLUMNS)
 _lot_columns = Lot._fields
 
 
@@ -67,7 +69,8 @@ class Wishes:
 
     names: set[str] = field(default_factory=set)
     aliases: set[bytes] = field(default_factory=set)
-    ids: set[bytes] = field(default_factory=set)  # outcomes and transfers
+    transfers: set[bytes] = field(default_factory=set)  # their ids
+    outcomes: set[bytes] = field(default_factory=set)  # ids of commands
     payers: set[str] = field(default_factory=set)  # accounts whose lots may be taken
 
 
@@ -98,10 +101,10 @@ class Batch:
 
     def load(self, wishes: Wishes) -> None:
         """Read what `wishes` names and is not here yet."""
-        if ids := list(wishes.ids):
-            self._load_transfers("id", ids)
-            o = schema.outcome
-            for row in bulk.select_in(self.conn, o, tuple(c.name for c in o.columns), "id", ids):
+        if wishes.transfers:
+            self._load_transfers("id", list(wishes.transfers))
+        if wishes.outcomes:
+            for row in bulk.select_in(self.conn, schema.outcome, _OUTCOME_COLUMNS, "id", list(wishes.outcomes)):
                 self.outcomes[row[0]] = Outcome(*row)
         if aliases := [a for a in wishes.aliases if a not in self.addresses]:
             columns = ("alias", "account", "sender", "purpose", "expires_ms")
@@ -144,8 +147,7 @@ class Batch:
         return found
 
     def _load_transfers(self, by: str, values: list[Any]) -> None:
-        columns = tuple(c.name for c in schema.transfer.columns)
-        for row in bulk.select_in(self.conn, schema.transfer, columns, by, values):
+        for row in bulk.select_in(self.conn, schema.transfer, _TRANSFER_COLUMNS, by, values):
             self.transfers.setdefault((row[1], row[2]), Transfer(*row))
 
     def transfers_by_no(self, numbers: Iterable[int]) -> dict[int, Transfer]:
@@ -231,26 +233,25 @@ class Batch:
         return no
 
     def _move(self, phase: Phase, debit: int, credit: int, amount: int) -> None:
-        deltas = self._balance_deltas
-        for balance, effect in ((debit, DEBIT[phase]), (credit, CREDIT[phase])):
-            d = deltas.get(balance)
-            if d is None:
-                d = deltas[balance] = [0, 0, 0, 0]
-            d[0] += effect[0] * amount
-            d[1] += effect[1] * amount
-            d[2] += effect[2] * amount
-            d[3] += effect[3] * amount
+        for counter, times in DEBIT[phase]:
+            self._deltas(debit)[counter] += times * amount
+        for counter, times in CREDIT[phase]:
+            self._deltas(credit)[counter] += times * amount
+
+    def _deltas(self, balance: int) -> list[int]:
+        deltas = self._balance_deltas.get(balance)
+        if deltas is None:
+            deltas = self._balance_deltas[balance] = [0, 0, 0, 0]
+        return deltas
 
     def clear(self, peer: int, final: int) -> None:
         """My log to `peer` is known to be held up to `final`: provisional credits below it become spendable."""
         self.final[peer] = final
         waiting = self.books.uncleared.get(peer)
-        effect = CREDIT[Phase.CLEAR]
         while waiting and waiting[0].number < final:
             credit = waiting.popleft()
-            d = self._balance_deltas.setdefault(credit.balance, [0, 0, 0, 0])
-            d[2] += effect[2] * credit.amount
-            d[3] += effect[3] * credit.amount
+            for counter, times in CREDIT[Phase.CLEAR]:
+                self._deltas(credit.balance)[counter] += times * credit.amount
             for no, units in credit.returning:
                 self._lot_deltas[no] = self._lot_deltas.get(no, 0) + units
                 lots = self.lots.get(credit.balance, {})
