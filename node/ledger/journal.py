@@ -15,7 +15,7 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True, tag_field="do", omit_defa
     at: int
 
 
-class Opened(Entry, tag="open"):
+class Opened(Entry, frozen=True, kw_only=True, tag="open"):
     """An account was opened, or changed its state."""
 
     account: int
@@ -23,7 +23,7 @@ class Opened(Entry, tag="open"):
     state: int
 
 
-class Awarded(Entry, tag="award"):
+class Awarded(Entry, frozen=True, kw_only=True, tag="award"):
     """A lot was granted."""
 
     id: str
@@ -39,7 +39,7 @@ class Awarded(Entry, tag="award"):
     because: str
 
 
-class Spent(Entry, tag="spend"):
+class Spent(Entry, frozen=True, kw_only=True, tag="spend"):
     """Points were redeemed at home: (lot, units) first-expiring first."""
 
     id: str
@@ -50,7 +50,7 @@ class Spent(Entry, tag="spend"):
     lots: list[tuple[int, int]]
 
 
-class Held(Entry, tag="hold"):
+class Held(Entry, frozen=True, kw_only=True, tag="hold"):
     """Points were held for an offer."""
 
     id: str
@@ -77,7 +77,7 @@ class Decision(msgspec.Struct, frozen=True, array_like=True):
     lots: list[tuple[int, int]] = []  # lots given back, or granted: (lot, units)
 
 
-class Applied(Entry, tag="apply"):
+class Applied(Entry, frozen=True, kw_only=True, tag="apply"):
     """Frames first .. size-1 of the log from `peer` were applied."""
 
     peer: int
@@ -86,7 +86,7 @@ class Applied(Entry, tag="apply"):
     decisions: list[Decision]
 
 
-class Reviewed(Entry, tag="review"):
+class Reviewed(Entry, frozen=True, kw_only=True, tag="review"):
     """A clerk decided an incoming transfer."""
 
     peer: int
@@ -94,14 +94,14 @@ class Reviewed(Entry, tag="review"):
     decision: Decision
 
 
-class Expired(Entry, tag="expire"):
+class Expired(Entry, frozen=True, kw_only=True, tag="expire"):
     """What remained of expired lots went to breakage: (lot, balance, category, units, posting)."""
 
     date: int
     lots: list[tuple[int, int, int, int, int]]
 
 
-class Asked(Entry, tag="ask"):
+class Asked(Entry, frozen=True, kw_only=True, tag="ask"):
     """A cancel or a reversal was asked of a peer."""
 
     what: str
@@ -117,4 +117,5 @@ _decoder = msgspec.json.Decoder(AnyEntry)
 
 def decode(data: bytes) -> AnyEntry:
     """One entry. Raises msgspec.DecodeError on bytes that are not one."""
-    return _decoder.decode(data)
+    entry: AnyEntry = _decoder.decode(data)
+    return entry

@@ -79,5 +79,7 @@ def _has_lots(batch: Batch, balances: dict[int, int]) -> bool:
 
 def _has_holds(batch: Batch, balances: dict[int, int]) -> bool:
     numbers = list(balances.values())
-    pending = dict(bulk.select_in(batch.conn, schema.balance, ("no", "debits_pending"), "no", numbers))
+    pending: dict[int, int] = {
+        row[0]: row[1] for row in bulk.select_in(batch.conn, schema.balance, ("no", "debits_pending"), "no", numbers)
+    }
     return any(pending.get(no, 0) + batch.held_now(no) for no in numbers)

@@ -35,7 +35,9 @@ def trust(conn: Connection, rosters: Sequence[Signed]) -> Roster:
 
     Raises PeerFault for one that does not follow: a rollback, a gap, too few signatures.
     """
-    history = [codec.decode_signed(s) for s in conn.scalars(select(schema.roster.c.signed).order_by(schema.roster.c.version))]
+    history = [
+        codec.decode_signed(s) for s in conn.scalars(select(schema.roster.c.signed).order_by(schema.roster.c.version))
+    ]
     current = roster.accept_chain(history) if history else None
     for signed in rosters:
         following = roster.genesis(signed) if current is None else roster.accept_next(current, signed)

@@ -64,7 +64,10 @@ def _nothing(command: object, office: Office, wishes: Wishes) -> None:
 @handles(Begin, _nothing)
 def begin(command: Begin, office: Office, batch: Batch) -> Said:
     """Resume until my epoch is fenced, Ask afterwards."""
-    channel = batch.channel(command.peer)
+    return _begin(batch.channel(command.peer), office, batch)
+
+
+def _begin(channel: Channel, office: Office, batch: Batch) -> Said:
     if channel.condition is not Condition.OPEN:
         return ()
     if channel.ready:
@@ -97,6 +100,7 @@ def _hear(command: Hear, channel: Channel, office: Office, batch: Batch) -> Said
     nodes = batch.nodes(batch.books.me, command.peer)
     nonce = int.from_bytes(office.random(8), "big")
     now = batch.now_ms
+    again: Resume | None = None
     match message:
         case Resume():
             channel, answer = handshake.hear_resume(channel, message, nodes)
@@ -121,11 +125,11 @@ def _hear(command: Hear, channel: Channel, office: Office, batch: Batch) -> Said
             )
             return (standing, *_latest(channel))
         case Standing():
-            channel, again = handshake.hear_standing(channel, message, nodes), None
+            channel = handshake.hear_standing(channel, message, nodes)
         case Gap():
-            channel, again = handshake.hear_gap(channel, message), None
+            channel = handshake.hear_gap(channel, message)
         case NotReady():
-            return begin(Begin(peer=command.peer), office, batch)
+            return _begin(channel, office, batch)
     batch.set_channel(channel)
     return (again,) if again is not None else ()
 

@@ -14,6 +14,7 @@ from gateway.protocol.channel import Append, Condition, Duplicate, Fork, OutOfSt
 from gateway.protocol.errors import PeerFault
 from gateway.protocol.handshake import ask
 from gateway.protocol.roster import may
+from gateway.protocol.transfer import State
 from gateway.protocol.values import Ask, Draft, Frame, Gap, Head, Kind, NotReady, Offer, Reason, Receipt, Stale
 from node.ledger import journal
 from node.ledger.transfers import Transfer
@@ -162,7 +163,7 @@ def _hear_reply(peer: int, frame: Frame, body: bytes, number: int, batch: Batch)
 
 def is_waiting_for(mine: Transfer, peer: int) -> bool:
     """Whether an answer from this peer decides the transfer: only the first one does."""
-    return mine.destination == peer and mine.state == transfer.State.HELD
+    return mine.destination == peer and mine.state == State.HELD
 
 
 def refuse(peer: int, frame: Frame, number: int, reason: Reason, office: Office, batch: Batch) -> journal.Decision:

@@ -6,8 +6,7 @@ of a batch are netted: one UPDATE per balance touched, never one per transfer.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from operator import attrgetter
 from typing import Any
 
@@ -17,42 +16,17 @@ from gateway.protocol import merkle
 from gateway.protocol.channel import Channel
 from gateway.protocol.values import Draft, Log
 from node.ledger import journal
-from node.ledger.accounts import AccountKind, AccountState
+from node.ledger.accounts import AccountKind, AccountState, Counters
 from node.ledger.lots import Lot
 from node.ledger.postings import CREDIT, DEBIT, Phase
 from node.ledger.transfers import Transfer
 from node.store import bulk, logs, schema
 from node.store.books import Books
 from node.store.logs import StoredNodes
+from node.store.working_set import Account, Outcome, Wishes, WorkingSet
 
 Row = tuple[Any, ...]
-_OUTCOME_COLUMNS = tuple(column.name for column in schema.outcome.columns)
-_TRANSFER_COLUMNS = tuple(column.name for column in schema.transfer.columns)
-_transfer_row = attrgetter(*_TRANSFER_COLUMNS)
-_lot_columns = Lot._fields
-
-
-@dataclass(slots=True)
-class Account:
-    """An account as the batch has it; `balances` by category number."""
-
-    no: int
-    name: str
-    kind: int
-    state: int
-    balances: dict[int, int]
-
-
-@dataclass(slots=True)
-class Outcome:
-    """What was answered to a command, for ever."""
-
-    id: bytes
-    command: str
-    digest: bytes
-    reason: int
-    answer: str
-    at_ms: int
+_transfer_row = attrgetter(*(column.name for column in schema.transfer.columns))
 
 
 @dataclass(slots=True)
@@ -63,29 +37,13 @@ class Waiting:
     transfer: Transfer | None
 
 
-@dataclass(slots=True)
-class Wishes:
-    """What the commands of a batch will look at, loaded in a few queries before the first is decided."""
-
-    names: set[str] = field(default_factory=set)
-    aliases: set[bytes] = field(default_factory=set)
-    transfers: set[bytes] = field(default_factory=set)  # their ids
-    outcomes: set[bytes] = field(default_factory=set)  # ids of commands
-    payers: set[str] = field(default_factory=set)  # accounts whose lots may be taken
-
-
-class Batch:
+class Batch(WorkingSet):
     """See the module."""
 
     def __init__(self, conn: Connection, books: Books, now_ms: int, today: int) -> None:
-        self.conn, self.books, self.now_ms, self.today = conn, books, now_ms, today
+        super().__init__(conn)
+        self.books, self.now_ms, self.today = books, now_ms, today
         self.final = books.final()
-        self.accounts: dict[str, Account] = {}
-        self.accounts_by_no: dict[int, Account] = {}
-        self.addresses: dict[bytes, Any] = {}
-        self.lots: dict[int, dict[int, Lot]] = {}  # balance -> lot number -> lot
-        self.transfers: dict[tuple[bytes, int], Transfer] = {}
-        self.outcomes: dict[bytes, Outcome] = {}
         self.entries: list[bytes] = []  # of the journal
         self.waiting: dict[int, list[Waiting]] = {}
         self._new: dict[Table, list[Row]] = {}
@@ -96,65 +54,6 @@ class Batch:
         self._sealed_lots: list[Row] = []
         self._account_states: dict[int, int] = {}
         self._channels: set[int] = set()
-
-    # -- reading -----------------------------------------------------------------------------------------------------
-
-    def load(self, wishes: Wishes) -> None:
-        """Read what `wishes` names and is not here yet."""
-        if wishes.transfers:
-            self._load_transfers("id", list(wishes.transfers))
-        if wishes.outcomes:
-            for row in bulk.select_in(self.conn, schema.outcome, _OUTCOME_COLUMNS, "id", list(wishes.outcomes)):
-                self.outcomes[row[0]] = Outcome(*row)
-        if aliases := [a for a in wishes.aliases if a not in self.addresses]:
-            columns = ("alias", "account", "sender", "purpose", "expires_ms")
-            for row in bulk.select_in(self.conn, schema.address, columns, "alias", aliases):
-                self.addresses[row[0]] = row
-        names = {n for n in wishes.names | wishes.payers if n not in self.accounts}
-        numbers = {row[1] for row in self.addresses.values()} - self.accounts_by_no.keys()
-        self._load_accounts("name", list(names))
-        self._load_accounts("no", list(numbers))
-        payers = [b for n in wishes.payers if n in self.accounts for b in self.accounts[n].balances.values()]
-        self.load_lots(payers)
-
-    def _load_accounts(self, by: str, values: list[Any]) -> None:
-        if not values:
-            return
-        found = []
-        for row in bulk.select_in(self.conn, schema.account, ("no", "name", "kind", "state"), by, values):
-            account = Account(*row, balances={})
-            found.append(account.no)
-            self.accounts[account.name] = self.accounts_by_no[account.no] = account
-        for no, account_no, category in bulk.select_in(
-            self.conn, schema.balance, ("no", "account", "category"), "account", found
-        ):
-            self.accounts_by_no[account_no].balances[category] = no
-
-    def load_lots(self, balances: Iterable[int]) -> None:
-        """Read the lots of these balances of which something remains."""
-        missing = [b for b in balances if b not in self.lots]
-        for balance in missing:
-            self.lots[balance] = {}
-        for row in bulk.select_in(self.conn, schema.lot, _lot_columns, "balance", missing, where="remaining > 0"):
-            self.lots[row[1]][row[0]] = Lot(*row)
-
-    def load_lots_by_no(self, numbers: list[int]) -> list[Lot]:
-        """Lots by number, whatever remains of them."""
-        found = []
-        for row in bulk.select_in(self.conn, schema.lot, _lot_columns, "no", numbers):
-            lot = self.lots.setdefault(row[1], {}).setdefault(row[0], Lot(*row))
-            found.append(lot)
-        return found
-
-    def _load_transfers(self, by: str, values: list[Any]) -> None:
-        for row in bulk.select_in(self.conn, schema.transfer, _TRANSFER_COLUMNS, by, values):
-            self.transfers.setdefault((row[1], row[2]), Transfer(*row))
-
-    def transfers_by_no(self, numbers: Iterable[int]) -> dict[int, Transfer]:
-        """Transfers by their numbers."""
-        self._load_transfers("no", list(numbers))
-        wanted = set(numbers)
-        return {t.no: t for t in self.transfers.values() if t.no in wanted}
 
     def lot_entries(self, postings: list[int]) -> dict[int, list[tuple[int, int]]]:
         """What these postings took from which lots: posting -> (lot, units)."""
@@ -372,8 +271,7 @@ class Batch:
         if lots := [(no, units) for no, units in self._lot_deltas.items() if units]:
             bulk.add(self.conn, schema.lot, ("no",), ("remaining",), lots)
         if balances := [(no, *d) for no, d in self._balance_deltas.items() if any(d)]:
-            columns = ("debits_pending", "debits_posted", "credits_pending", "credits_posted")
-            bulk.add(self.conn, schema.balance, ("no",), columns, balances)
+            bulk.add(self.conn, schema.balance, ("no",), Counters._fields, balances)
 
     def _append_journal(self) -> None:
         first = self.books.journal.size
@@ -411,3 +309,6 @@ def _system_kind(name: str) -> AccountKind:
         "#redeemed": AccountKind.REDEEMED,
         "#breakage": AccountKind.BREAKAGE,
     }[plain]
+
+
+__all__ = ["Account", "Batch", "Outcome", "Waiting", "Wishes"]

@@ -104,12 +104,16 @@ def _channel(conn: Connection, row, out: Log, mine, theirs) -> Channel:  # type:
     latest = conn.execute(
         select(r).where(r.c.log == theirs.no, r.c.signed.is_(None)).order_by(r.c.size.desc(), r.c.epoch.desc()).limit(1)
     ).first()
-    receipt = latest and Receipt(
-        log=out.opposite(),
-        epoch=Epoch(latest.epoch, int.from_bytes(latest.nonce, "big")),
-        size=latest.size,
-        root=latest.root,
-        received_at_ms=latest.received_ms,
+    receipt = (
+        None
+        if latest is None
+        else Receipt(
+            log=out.opposite(),
+            epoch=Epoch(latest.epoch, int.from_bytes(latest.nonce, "big")),
+            size=latest.size,
+            root=latest.root,
+            received_at_ms=latest.received_ms,
+        )
     )
     return Channel(
         out=out,

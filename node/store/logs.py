@@ -80,9 +80,10 @@ def _start_of(conn: Connection, log: int, number: int) -> int:
 def number_of(conn: Connection, source: int, destination: int, generation: int) -> int:
     """The number of a log in the table of logs."""
     g = schema.log
-    return conn.scalars(
+    number: int = conn.scalars(
         select(g.c.no).where(g.c.source == source, g.c.destination == destination, g.c.generation == generation)
     ).one()
+    return number
 
 
 def root_before(conn: Connection, log: int, first: int) -> bytes:
@@ -157,7 +158,7 @@ class StoredNodes:
         """See :class:`gateway.protocol.merkle.Nodes`."""
         if level >= NODE_LEVEL:
             n = schema.node
-            found = self._conn.scalar(
+            found: bytes | None = self._conn.scalar(
                 select(n.c.hash).where(n.c.log == self._log, n.c.level == level, n.c.idx == index)
             )
             if found is None:

@@ -1,0 +1,121 @@
+"""What the commands of one batch look at, read in a few queries before the first of them is decided."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+from sqlalchemy import Connection
+
+from node.ledger.lots import Lot
+from node.ledger.transfers import Transfer
+from node.store import bulk, schema
+
+_LOT_COLUMNS = Lot._fields
+_OUTCOME_COLUMNS = tuple(column.name for column in schema.outcome.columns)
+_TRANSFER_COLUMNS = tuple(column.name for column in schema.transfer.columns)
+
+
+@dataclass(slots=True)
+class Account:
+    """An account as the batch has it; `balances` by category number."""
+
+    no: int
+    name: str
+    kind: int
+    state: int
+    balances: dict[int, int]
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What was answered to a command, for ever."""
+
+    id: bytes
+    command: str
+    digest: bytes
+    reason: int
+    answer: str
+    at_ms: int
+
+
+@dataclass(slots=True)
+class Wishes:
+    """What the commands of a batch will look at, loaded in a few queries before the first is decided."""
+
+    names: set[str] = field(default_factory=set)
+    aliases: set[bytes] = field(default_factory=set)
+    transfers: set[bytes] = field(default_factory=set)  # their ids
+    outcomes: set[bytes] = field(default_factory=set)  # ids of commands
+    payers: set[str] = field(default_factory=set)  # accounts whose lots may be taken
+
+
+class WorkingSet:
+    """Rows as the batch has them: as they were loaded, and as its decisions left them."""
+
+    def __init__(self, conn: Connection) -> None:
+        self.conn = conn
+        self.accounts: dict[str, Account] = {}
+        self.accounts_by_no: dict[int, Account] = {}
+        self.addresses: dict[bytes, Any] = {}
+        self.lots: dict[int, dict[int, Lot]] = {}  # balance -> lot number -> lot
+        self.transfers: dict[tuple[bytes, int], Transfer] = {}
+        self.outcomes: dict[bytes, Outcome] = {}
+
+    def load(self, wishes: Wishes) -> None:
+        """Read what `wishes` names and is not here yet."""
+        if wishes.transfers:
+            self._load_transfers("id", list(wishes.transfers))
+        if wishes.outcomes:
+            for row in bulk.select_in(self.conn, schema.outcome, _OUTCOME_COLUMNS, "id", list(wishes.outcomes)):
+                self.outcomes[row[0]] = Outcome(*row)
+        if aliases := [a for a in wishes.aliases if a not in self.addresses]:
+            columns = ("alias", "account", "sender", "purpose", "expires_ms")
+            for row in bulk.select_in(self.conn, schema.address, columns, "alias", aliases):
+                self.addresses[row[0]] = row
+        names = {n for n in wishes.names | wishes.payers if n not in self.accounts}
+        numbers = {row[1] for row in self.addresses.values()} - self.accounts_by_no.keys()
+        self._load_accounts("name", list(names))
+        self._load_accounts("no", list(numbers))
+        payers = [b for n in wishes.payers if n in self.accounts for b in self.accounts[n].balances.values()]
+        self.load_lots(payers)
+
+    def _load_accounts(self, by: str, values: list[Any]) -> None:
+        if not values:
+            return
+        found = []
+        for row in bulk.select_in(self.conn, schema.account, ("no", "name", "kind", "state"), by, values):
+            account = Account(row[0], row[1], row[2], row[3], {})
+            found.append(account.no)
+            self.accounts[account.name] = self.accounts_by_no[account.no] = account
+        for no, account_no, category in bulk.select_in(
+            self.conn, schema.balance, ("no", "account", "category"), "account", found
+        ):
+            self.accounts_by_no[account_no].balances[category] = no
+
+    def load_lots(self, balances: Iterable[int]) -> None:
+        """Read the lots of these balances of which something remains."""
+        missing = [b for b in balances if b not in self.lots]
+        for balance in missing:
+            self.lots[balance] = {}
+        for row in bulk.select_in(self.conn, schema.lot, _LOT_COLUMNS, "balance", missing, where="remaining > 0"):
+            self.lots[row[1]][row[0]] = Lot(*row)
+
+    def load_lots_by_no(self, numbers: list[int]) -> list[Lot]:
+        """Lots by number, whatever remains of them."""
+        found = []
+        for row in bulk.select_in(self.conn, schema.lot, _LOT_COLUMNS, "no", numbers):
+            lot = self.lots.setdefault(row[1], {}).setdefault(row[0], Lot(*row))
+            found.append(lot)
+        return found
+
+    def _load_transfers(self, by: str, values: list[Any]) -> None:
+        for row in bulk.select_in(self.conn, schema.transfer, _TRANSFER_COLUMNS, by, values):
+            self.transfers.setdefault((row[1], row[2]), Transfer(*row))
+
+    def transfers_by_no(self, numbers: Iterable[int]) -> dict[int, Transfer]:
+        """Transfers by their numbers."""
+        self._load_transfers("no", list(numbers))
+        wanted = set(numbers)
+        return {t.no: t for t in self.transfers.values() if t.no in wanted}
