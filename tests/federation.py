@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -11,8 +12,10 @@ from gateway.protocol.members import Key, Region, Roster
 from gateway.protocol.suite import SigningKey
 from gateway.protocol.transfer import Terms
 from gateway.protocol.values import Message, Signed
+from gateway.transport import messages as wire
 from node.services import founding
 from node.services.exchange import Exchange
+from node.services.handshake import Begin
 from node.services.office import Office
 from node.services.writer import Writer
 from node.store.create import create
@@ -135,3 +138,67 @@ class TestRegion:
     def say(self, peer: int, command: Any) -> list[Message]:
         """What a command of the handshake sends."""
         return self.exchange.answers(self.writer.channels.get(peer), self.one(command))
+
+
+class Pair:
+    """Two regions (or more) and the wire between them: every message travels as bytes, when the test says so."""
+
+    def __init__(self, *regions: TestRegion) -> None:
+        self.regions = {region.code: region for region in regions}
+        self.wire: deque[tuple[int, int, bytes]] = deque()  # (from, to, message)
+
+    def open(self) -> None:
+        """Every node starts: the handshake in both directions, and what waits to be sent."""
+        for region in self.regions.values():
+            for peer in self.regions:
+                if peer != region.code:
+                    self.send(region.code, peer, region.say(peer, Begin(peer=peer)))
+        self.pump()
+
+    def restart(self, code: int) -> None:
+        """The node's process dies, with what it has under way, and starts again."""
+        self.wire = deque(item for item in self.wire if code not in item[:2])
+        self.regions[code].start()
+        self.open()
+
+    def send(self, source: int, destination: int, messages: Sequence[Message]) -> None:
+        """Put messages on the wire."""
+        self.wire.extend((source, destination, wire.encode(message)) for message in messages)
+
+    def collect(self) -> None:
+        """Put on the wire what every region has to send now."""
+        for source, region in self.regions.items():
+            for peer in self.regions:
+                while peer != source and (parcel := region.exchange.parcel(region.writer.channels.get(peer))):
+                    self.send(source, peer, [parcel])
+
+    def deliver(self) -> None:
+        """Hand over the oldest message on the wire and put on it what is answered."""
+        source, destination, message = self.wire.popleft()
+        heard = wire.decode(message)
+        assert not isinstance(heard, wire.Unknown)
+        self.send(destination, source, self.regions[destination].hear(source, heard))
+
+    def pump(self, *, at_most: int = 10_000) -> None:
+        """Send and deliver until nobody has anything to say."""
+        for _ in range(at_most):
+            if not self.wire:
+                self.collect()
+            if not self.wire:
+                return
+            self.deliver()
+        raise AssertionError(f"still talking after {at_most} messages")
+
+
+def pair(
+    codes: Sequence[int] = (330100, 330200), *, stores: Sequence[Store | None] = (), open_now: bool = True, **terms: Any
+) -> Pair:
+    """Regions that trust each other, their channels open; `terms` as for :func:`plain_terms`."""
+    signed, agreed, clock = found_federation(codes), plain_terms(codes, **terms), Clock()
+    given = [*stores, *[None] * (len(codes) - len(stores))]
+    made = Pair(
+        *(TestRegion(code, signed, agreed, store=store, clock=clock) for code, store in zip(codes, given, strict=True))
+    )
+    if open_now:
+        made.open()
+    return made
