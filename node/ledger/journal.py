@@ -23,6 +23,14 @@ class Opened(Entry, frozen=True, kw_only=True, tag="open"):
     state: int
 
 
+class Balanced(Entry, frozen=True, kw_only=True, tag="balance"):
+    """An account got its balance in a category, at its first use there."""
+
+    no: int
+    account: int
+    category: int
+
+
 class Awarded(Entry, frozen=True, kw_only=True, tag="award"):
     """A lot was granted."""
 
@@ -51,7 +59,7 @@ class Spent(Entry, frozen=True, kw_only=True, tag="spend"):
 
 
 class Held(Entry, frozen=True, kw_only=True, tag="hold"):
-    """Points were held for an offer."""
+    """Points were held for an offer; `request` is the request to reverse that it grants, if it does."""
 
     id: str
     transfer: int
@@ -62,6 +70,7 @@ class Held(Entry, frozen=True, kw_only=True, tag="hold"):
     arriving: int
     posting: int
     lots: list[tuple[int, int]]
+    request: str = ""
 
 
 class Decision(msgspec.Struct, frozen=True, array_like=True):
@@ -75,6 +84,7 @@ class Decision(msgspec.Struct, frozen=True, array_like=True):
     balance: int = 0
     amount: int = 0
     lots: list[tuple[int, int]] = []  # lots given back, or granted: (lot, units)
+    expires: list[int] = []  # when what was granted expires, lot by lot; 0 for a lot that was there before
 
 
 class Applied(Entry, frozen=True, kw_only=True, tag="apply"):
@@ -104,12 +114,13 @@ class Expired(Entry, frozen=True, kw_only=True, tag="expire"):
 class Asked(Entry, frozen=True, kw_only=True, tag="ask"):
     """A cancel or a reversal was asked of a peer."""
 
-    what: str
+    what: str  # "cancel" or "reversal"
+    peer: int
     id: str
     transfer: int
 
 
-AnyEntry = Opened | Awarded | Spent | Held | Applied | Reviewed | Expired | Asked
+AnyEntry = Opened | Balanced | Awarded | Spent | Held | Applied | Reviewed | Expired | Asked
 
 encode = msgspec.json.Encoder(order="deterministic").encode
 _decoder = msgspec.json.Decoder(AnyEntry)

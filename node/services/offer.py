@@ -106,7 +106,7 @@ def accept(
     redo = _pack((balance, numbers[0]))
     transfer.answered = reply.answer(transfer.source, transfer.id, None, redo, office, batch, transfer)
     clears = UNSEALED if transfer.answered is None else transfer.answered
-    lots = []
+    lots, expires = [], []
     for no, s in zip(numbers, offer.slices, strict=True):
         units = s.blocks * offer.rate_p
         first = s.provenance[0]
@@ -116,8 +116,11 @@ def accept(
         )  # fmt: skip
         batch.grant(lot)
         lots.append((no, units))
+        expires.append(lot.expires)
     batch.event(EventKind.ACCEPTED, transfer)
-    return journal.Decision(number, transfer.no, int(transfer.state), 0, posting, balance, transfer.arriving, lots)
+    return journal.Decision(
+        number, transfer.no, int(transfer.state), 0, posting, balance, transfer.arriving, lots, expires
+    )
 
 
 def refuse(transfer: Transfer, reason: Reason, number: int, office: Office, batch: Batch) -> journal.Decision:

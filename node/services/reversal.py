@@ -87,7 +87,11 @@ def _ask(command: AskReversal, request: bytes, digest: bytes, office: Office, ba
     redo = office.seal_redo(salt, command.key.encode(), request)
     body = salt + codec.encode_reverse_request(original.id, redo)
     batch.say(original.destination, Draft(Kind.REVERSE_REQUEST, False, request, body), original)
-    batch.record(journal.Asked(at=batch.now_ms, what="reversal", id=request.hex(), transfer=original.no))
+    batch.record(
+        journal.Asked(
+            at=batch.now_ms, what="reversal", peer=original.destination, id=request.hex(), transfer=original.no
+        )
+    )
     return ""
 
 

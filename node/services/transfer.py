@@ -243,6 +243,7 @@ def hold(
             arriving=transfer.arriving,
             posting=posting,
             lots=lots,
+            request=body.request.hex(),
         )
     )
     draft = Draft(
@@ -271,23 +272,25 @@ def settle(transfer: Transfer, kind: int, reason: int, number: int, batch: Batch
     faces = batch.system_balance(clearing(transfer.destination), category)
     phase = Phase.POST if accepted else Phase.VOID
     posting = batch.post(phase, balance, faces, transfer.amount, transfer=transfer.no)
-    returned = [] if accepted else _give_back(transfer, held, posting, batch)
+    returned, expires = ([], []) if accepted else _give_back(transfer, held, posting, batch)
     batch.changed(transfer)
     batch.event(EventKind.POSTED if accepted else EventKind.VOIDED, transfer)
     return journal.Decision(
-        number, transfer.no, int(transfer.state), transfer.reason, posting, balance, transfer.amount, returned
+        number, transfer.no, int(transfer.state), transfer.reason, posting, balance, transfer.amount, returned, expires
     )
 
 
-def _give_back(transfer: Transfer, held: int, posting: int, batch: Batch) -> list[tuple[int, int]]:
-    """Return what a hold took to its lots. Returns (lot, units).
+def _give_back(transfer: Transfer, held: int, posting: int, batch: Batch) -> tuple[list[tuple[int, int]], list[int]]:
+    """Return what a hold took to its lots. Returns (lot, units) by the number of the lot it was taken from, and when
+    they expire, 0 for a lot that was there before.
 
     What is held does not expire: where the lot has expired meanwhile, the units come back as a lot of their own that
     lives for the days of grace, once; a lot that is such a return already is not prolonged again.
     """
     entries = dict(batch.lot_entries([held])[held])
-    returned = []
-    for lot in batch.load_lots_by_no(list(entries)):
+    returned: list[tuple[int, int]] = []
+    expires: list[int] = []
+    for lot in sorted(batch.load_lots_by_no(list(entries))):
         units = entries[lot.no]
         if lot.expires <= batch.today and not is_return(lot):
             until = add_days(batch.today, GRACE_DAYS)
@@ -296,10 +299,12 @@ def _give_back(transfer: Transfer, held: int, posting: int, batch: Batch) -> lis
                 lot._replace(no=no, remaining=units, expires=until, transfer=transfer.no, clears_peer=None, clears=None)
             )
             returned.append((no, units))
+            expires.append(until)
         else:
             batch.give_back(posting, lot, units)
             returned.append((lot.no, units))
-    return returned
+            expires.append(0)
+    return returned, expires
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -328,6 +333,10 @@ def cancel(command: Cancel, office: Office, batch: Batch) -> Placed:
         redo = office.seal_redo(salt, b"", transfer.id)
         draft = Draft(Kind.CANCEL, False, transfer.id, salt + codec.encode_cancel(redo))
         batch.say(transfer.destination, draft, transfer)
-        batch.record(journal.Asked(at=batch.now_ms, what="cancel", id=transfer.id.hex(), transfer=transfer.no))
+        batch.record(
+            journal.Asked(
+                at=batch.now_ms, what="cancel", peer=transfer.destination, id=transfer.id.hex(), transfer=transfer.no
+            )
+        )
         freeze(batch, asked, "cancel", asked, 0, "")
     return placed(transfer)

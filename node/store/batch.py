@@ -97,6 +97,7 @@ class Batch(WorkingSet):
             balance = account.balances[category] = self.books.next("balance")
             resident = account.kind == AccountKind.RESIDENT
             self.insert(schema.balance, (balance, account.no, category, resident, 0, 0, 0, 0))
+            self.record(journal.Balanced(at=self.now_ms, no=balance, account=account.no, category=category))
             self.lots[balance] = {}
         return balance
 
@@ -107,9 +108,12 @@ class Batch(WorkingSet):
             account = self.books.system_accounts.get(name)
             if account is None:
                 kind = _system_kind(name)
-                account = self.books.system_accounts[name] = self.open_account(name, kind).no
+                opened = self.open_account(name, kind)
+                account = self.books.system_accounts[name] = opened.no
+                self.record(journal.Opened(at=self.now_ms, account=account, name=name, state=opened.state))
             balance = self.books.system[name, category] = self.books.next("balance")
             self.insert(schema.balance, (balance, account, category, False, 0, 0, 0, 0))
+            self.record(journal.Balanced(at=self.now_ms, no=balance, account=account, category=category))
         return balance
 
     def post(
