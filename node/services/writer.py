@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import queue
 import threading
+import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from types import MappingProxyType
@@ -99,7 +100,7 @@ class Writer:
         changed = frozenset(p for p, c in self._books.channels.items() if before.get(p) is not c)
         self.channels = MappingProxyType(dict(self._books.channels))
         for listen in self._on_commit:
-            listen(changed)
+            _tell(listen, changed)
         return answers
 
     def _decide(self, command: Any, batch: Batch) -> Any:
@@ -119,15 +120,24 @@ class WriterThread:
 
     def __init__(self, writer: Writer) -> None:
         self.writer = writer
+        self._on_batch: list[Callable[[int, float], None]] = []
         self._queue: queue.SimpleQueue[tuple[Sequence[Any], Future[list[Any]]] | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._run, name="writer", daemon=True)
         self._thread.start()
 
     def submit(self, commands: Sequence[Any]) -> Future[list[Any]]:
-        """Commit these commands, together with whatever else is waiting. The future holds :meth:`Writer.commit`'s."""
+        """Commit these commands, together with whatever else is waiting. The future holds :meth:`Writer.commit`'s.
+
+        What was handed in is done, whether or not somebody still waits for the answer: the future cannot be cancelled.
+        """
         future: Future[list[Any]] = Future()
+        future.set_running_or_notify_cancel()
         self._queue.put((commands, future))
         return future
+
+    def on_batch(self, listen: Callable[[int, float], None]) -> None:
+        """Call `listen` after each batch, from the writer's thread, with its commands and the seconds it took."""
+        self._on_batch.append(listen)
 
     def stop(self) -> None:
         """Finish the batch in hand and everything handed in before, then end."""
@@ -152,13 +162,26 @@ class WriterThread:
                 return
 
     def _commit(self, jobs: list[tuple[Sequence[Any], Future[list[Any]]]]) -> None:
+        every = [command for commands, _ in jobs for command in commands]
+        started = time.perf_counter()
         try:
-            answers = self.writer.commit([command for commands, _ in jobs for command in commands])
+            answers = self.writer.commit(every)
         except Exception as failure:
             for _, future in jobs:
                 future.set_exception(failure)
             return
+        took_s = time.perf_counter() - started
         at = 0
         for commands, future in jobs:
             future.set_result(answers[at : at + len(commands)])
             at += len(commands)
+        for listen in self._on_batch:
+            _tell(listen, len(every), took_s)
+
+
+def _tell(listen: Callable[..., None], *what: Any) -> None:
+    """A listener that fails must not make what is committed look undone."""
+    try:
+        listen(*what)
+    except Exception:
+        log.exception("listener_failed")
