@@ -43,6 +43,19 @@ DEBITS_PENDING, DEBITS_POSTED, CREDITS_PENDING, CREDITS_POSTED = range(4)
 """Which counter is which, in the order of :class:`Counters` and of the columns of a balance."""
 
 
+def kind_of(name: str) -> AccountKind:
+    """What an account of this name is: a resident's may not begin with #."""
+    return _BOOKS.get(name.partition(":")[0], AccountKind.RESIDENT)
+
+
+_BOOKS = {
+    ISSUER: AccountKind.ISSUER,
+    REDEEMED: AccountKind.REDEEMED,
+    BREAKAGE: AccountKind.BREAKAGE,
+    "#clearing": AccountKind.CLEARING,
+}
+
+
 class Counters(NamedTuple):
     """The four counters, or a change to them."""
 

@@ -7,8 +7,9 @@ another region, the answer that accepted it is known to have reached that region
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import date, timedelta
-from typing import NamedTuple
+from hashlib import sha256
 
 import msgspec
 
@@ -23,8 +24,9 @@ UNSEALED = 1 << 62
 """The number of an answer that has none yet: no prefix the peer could hold reaches it."""
 
 
-class Lot(NamedTuple):
-    """A lot as it stands in the database, and what the batch under way has left of it."""
+@dataclass(slots=True, eq=False)
+class Lot:
+    """A lot as it stands in the database; `remaining` and `clears` move with the batch under way."""
 
     no: int
     balance: int
@@ -98,6 +100,11 @@ def arriving_expiry(expires: int, today: int, grace_days: int) -> int:
     if expires in (0, NEVER):
         return NEVER
     return max(expires, add_days(today, grace_days))
+
+
+def expiry_id(lot: int, expires: int) -> bytes:
+    """The id of an expiry follows from the lot, so that booking it again is recognisable."""
+    return sha256(b"expiry %d %d" % (lot, expires)).digest()[:16]
 
 
 def add_days(day: int, days: int) -> int:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
 
 from sqlalchemy import select
 
 from node.ledger import journal
 from node.ledger.accounts import BREAKAGE
-from node.ledger.lots import Lot, is_clear
+from node.ledger.lots import Lot, expiry_id, is_clear
 from node.ledger.postings import Phase
 from node.services.command import handles
 from node.services.office import Office
@@ -76,8 +75,3 @@ def sweep(command: Sweep, office: Office, batch: Batch) -> Swept:
         units=sum(units for _, _, _, units, _ in booked),
         next=rows[-1].no if len(rows) == command.limit else 0,
     )
-
-
-def expiry_id(lot: int, expires: int) -> bytes:
-    """The id of an expiry follows from the lot, so that booking it again is recognisable."""
-    return hashlib.sha256(b"expiry %d %d" % (lot, expires)).digest()[:16]
