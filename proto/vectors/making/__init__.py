@@ -1,0 +1,1 @@
+"""What the vectors are made from, one module a subject."""
