@@ -1,0 +1,268 @@
+"""Two regions on this machine, made as an operator would make them: directories, keys, a federation of two, residents.
+
+Every run gets a fresh copy, so that no run pays for the rows of another.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from gateway.protocol import roster
+from gateway.protocol.members import Key, Region, Roster
+from gateway.protocol.suite import SigningKey
+from gateway.protocol.values import Signed
+from gateway.transport.tls import Material, issue
+from node import config
+from node.services import founding
+from node.services.account import OpenAccount
+from node.services.address import NewAddress
+from node.services.award import Award
+from node.services.office import Office
+from node.services.writer import Writer
+from node.store import tokens
+from node.store.engine import Store, open_store
+from node.store.migrate import migrate
+
+SOURCE, DESTINATION = 330100, 330200
+RESIDENTS = 10_000
+OPENING = 10**12
+CATEGORY = "moral"
+ENVIRONMENT = "benchmark"
+_COMMANDS = 2_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Site:
+    """One region's directory and where its process listens."""
+
+    code: int
+    directory: Path
+    database: str
+    """The store's URL."""
+    grpc_port: int
+    http_port: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pair:
+    """Two regions that trust each other, not running."""
+
+    source: Site
+    destination: Site
+    token: str
+    """What the source's HTTP API takes as a bearer token."""
+    addresses: tuple[str, ...]
+    """A receiving address of every resident of the destination."""
+
+    @property
+    def sites(self) -> tuple[Site, Site]:
+        """Source, destination."""
+        return self.source, self.destination
+
+
+def resident(number: int) -> str:
+    """The account name of a resident."""
+    return f"resident-{number:07d}"
+
+
+def build(folder: Path, databases: Sequence[str | None] = (None, None), *, residents: int = RESIDENTS) -> Pair:
+    """Make both regions below `folder`; every resident of the source gets one lot of `OPENING` units.
+
+    `databases`: store URLs of two empty databases; None is a file in the region's directory.
+    """
+    ports = iter(_free_ports(4))
+    sites = []
+    for code, url in zip((SOURCE, DESTINATION), databases, strict=True):
+        directory = folder / str(code)
+        database = url or f"sqlite:///{directory / 'region.sqlite'}"
+        sites.append(
+            Site(code=code, directory=directory, database=database, grpc_port=next(ports), http_port=next(ports))
+        )
+    signed = _write_directories(sites)
+    token, addresses = "", ()
+    for site in sites:
+        with opened(site, [signed]) as (store, office):
+            writer = Writer(store, office)
+            _submit(writer, [OpenAccount(name=resident(number)) for number in range(residents)])
+            if site.code == SOURCE:
+                _submit(writer, _awards(residents))
+                with store.write() as conn:
+                    token = tokens.create(conn, "benchmark", ["admin"], _now_ms())
+            else:
+                addressed = _submit(writer, [NewAddress(account=resident(number)) for number in range(residents)])
+                addresses = tuple(answer.address for answer in addressed)
+    return Pair(source=sites[0], destination=sites[1], token=token, addresses=addresses)
+
+
+def copy(pair: Pair, folder: Path) -> Pair:
+    """A pair in files as :func:`build` left it, below `folder`, on the same ports: only one copy can run at a time."""
+    sites = []
+    for site in pair.sites:
+        directory = folder / str(site.code)
+        shutil.copytree(site.directory, directory)
+        database = f"sqlite:///{directory / 'region.sqlite'}"
+        sites.append(
+            Site(
+                code=site.code,
+                directory=directory,
+                database=database,
+                grpc_port=site.grpc_port,
+                http_port=site.http_port,
+            )
+        )
+    return Pair(source=sites[0], destination=sites[1], token=pair.token, addresses=pair.addresses)
+
+
+# --- parts ---------------------------------------------------------------------------------------------------------
+
+
+@contextmanager
+def opened(site: Site, rosters: Sequence[Signed]) -> Iterator[tuple[Store, Office]]:
+    """The site's database, made where it is new, and what its services know, without starting a node."""
+    settings = config.load(site.directory)
+    secrets = config.load_secrets(settings)
+    store = open_store(settings.database)
+    try:
+        migrate(store)
+        with store.write() as conn:
+            if rosters:
+                founding.found(conn, site.code, settings.categories)
+            trusted = founding.trust(conn, rosters)
+        yield (
+            store,
+            Office(
+                me=site.code,
+                signing_key=secrets.signing_key,
+                id_secret=secrets.id_secret,
+                redo_secret=secrets.redo_secret,
+                roster=trusted,
+                terms=config.load_terms(settings.terms),
+                clock=_now_ms,
+                random=os.urandom,
+            ),
+        )
+    finally:
+        store.close()
+
+
+def _now_ms() -> int:
+    return time.time_ns() // 1_000_000
+
+
+def _submit(writer: Writer, commands: Sequence[Any]) -> list[Any]:
+    """Commit commands in batches; their answers. Raises the first refusal."""
+    answers: list[Any] = []
+    for start in range(0, len(commands), _COMMANDS):
+        answers += writer.commit(commands[start : start + _COMMANDS])
+    for answer in answers:
+        if isinstance(answer, Exception):
+            raise answer
+    return answers
+
+
+def _awards(residents: int) -> list[Award]:
+    return [
+        Award(client="benchmark", key=f"award-{number}", account=resident(number), category=CATEGORY, amount=OPENING)
+        for number in range(residents)
+    ]
+
+
+def _new_key() -> SigningKey:
+    return SigningKey.from_seed(os.urandom(32))
+
+
+def _free_ports(count: int) -> list[int]:
+    """Ports that nobody listens on now."""
+    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
+    ports = [one.getsockname()[1] for one in sockets]
+    for one in sockets:
+        one.close()
+    return ports
+
+
+def _write_directories(sites: Sequence[Site]) -> Signed:
+    """Keys, certificates and configuration of every region; the roster they trust, signed by two of three."""
+    now = datetime.now(UTC)
+    members = []
+    for site in sites:
+        secrets = site.directory / "secrets"
+        secrets.mkdir(parents=True)
+        key, material = _new_key(), issue(site.code, now=now)
+        _write_secrets(secrets, key, material)
+        (site.directory / "tls.crt").write_bytes(material.cert_pem)
+        (site.directory / config.CONFIG_FILE).write_text(_configuration(site), encoding="utf-8")
+        (site.directory / config.TERMS_FILE).write_text(_terms(sites), encoding="utf-8")
+        members.append(
+            Region(
+                code=site.code,
+                name_zh=str(site.code),
+                name_en=str(site.code),
+                endpoint=f"127.0.0.1:{site.grpc_port}",
+                keys=(Key(suite=key.suite, public_key=key.public_key),),
+                certificates=(material.der,),
+            )
+        )
+    roots = [_new_key() for _ in range(3)]
+    listing = Roster(
+        version=1,
+        name_zh="测试",
+        name_en="Benchmark",
+        environment=ENVIRONMENT,
+        issued_at_ms=int(now.timestamp() * 1000),
+        grace_s=86_400,
+        root_keys=tuple(Key(suite=root.suite, public_key=root.public_key) for root in roots),
+        threshold=2,
+        regions=tuple(members),
+    )
+    return roster.sign(listing, roots[:2])
+
+
+def _write_secrets(directory: Path, key: SigningKey, material: Material) -> None:
+    directory.chmod(0o700)
+    for name, content in {
+        "signing.key": key.seed().hex(),
+        "id.key": os.urandom(config.SECRET_BYTES).hex(),
+        "redo.key": os.urandom(config.SECRET_BYTES).hex(),
+        "tls.key": material.key_pem.decode(),
+    }.items():
+        path = directory / name
+        path.write_text(content, encoding="ascii")
+        path.chmod(0o600)
+
+
+def _configuration(site: Site) -> str:
+    return f"""\
+region = "{site.code}"
+name_zh = "{site.code}"
+environment = "{ENVIRONMENT}"
+categories = ["{CATEGORY}", "public_welfare", "culture"]
+database = "{site.database}"
+grpc_listen = "127.0.0.1:{site.grpc_port}"
+http_listen = "127.0.0.1:{site.http_port}"
+endpoint = "127.0.0.1:{site.grpc_port}"
+"""
+
+
+def _terms(sites: Sequence[Site]) -> str:
+    text = "version = 1\n"
+    for a in sites:
+        for b in sites:
+            if a is not b:
+                text += f"""
+[[terms]]
+from = "{a.code}"
+to = "{b.code}"
+category = "{CATEGORY}"
+becomes = "{CATEGORY}"
+rate = "1/1"
+"""
+    return text
