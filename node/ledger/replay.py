@@ -7,7 +7,7 @@ a clerk. Of an account, a balance and a lot a few machine words stay, of a decid
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 from gateway.protocol import codec
 from gateway.protocol.errors import ProtocolError
@@ -18,40 +18,7 @@ from node.ledger.accounts import BREAKAGE, ISSUER, REDEEMED, clearing, kind_of
 from node.ledger.derived import UNKNOWN, Derived, Rows, transfer_row
 from node.ledger.lots import UNSEALED, expiry_id, pack_further
 from node.ledger.postings import Phase
-
-
-class Message(NamedTuple):
-    """A frame of a log, or a message that still waits for its number."""
-
-    kind: int
-    reply: bool
-    id: bytes
-    category: str
-    amount: int
-    becomes: str
-    arriving: int
-    commitment: bytes
-    body: bytes  # empty when it was erased
-
-
-class Logs(Protocol):
-    """The logs of the channels, each read once from its beginning."""
-
-    def said(self, peer: int, number: int) -> Message | None:
-        """What this region said to a peer, in order: its log, then its outbox. None where that ends."""
-        ...
-
-    def heard(self, peer: int, number: int) -> Message | None:
-        """What the peer said. None where its log ends."""
-        ...
-
-    def numbered(self, peer: int) -> int:
-        """How many frames the log to a peer has."""
-        ...
-
-    def final(self, peer: int) -> int:
-        """The prefix of that log that the peer is known to hold."""
-        ...
+from node.ledger.sources import Logs, Message
 
 
 class _Sent(NamedTuple):
