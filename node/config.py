@@ -162,6 +162,8 @@ def _endpoint(value: object) -> str:
 def _url(value: object) -> str:
     if not isinstance(value, str) or "://" not in value:
         raise _Wrong("is not the URL of a database", "Write it like sqlite:///region.sqlite or postgresql://host/name.")
+    if re.fullmatch(r"sqlite[^:]*://(/?|/:memory:)", value):
+        raise _Wrong("names no file, so all would be lost at the end", "Write it like sqlite:///region.sqlite.")
     return value
 
 
