@@ -87,6 +87,18 @@ class Channel:
         """What is left of the channel when the process dies."""
         return replace(self, proposal=NO_EPOCH, ready=False, peer_open=False, credit=0)
 
+    def with_volatile_of(self, other: Channel) -> Channel:
+        """What is durable of this channel, read anew, with what this process remembers of it."""
+        return replace(
+            self,
+            proposal=other.proposal,
+            ready=other.ready,
+            peer_open=other.peer_open,
+            cursor=other.cursor,
+            rewinds=other.rewinds,
+            credit=other.credit,
+        )
+
 
 # -- 2. sealing -------------------------------------------------------------------------------------------------------
 

@@ -10,8 +10,10 @@ from __future__ import annotations
 import queue
 import threading
 import time
+import traceback
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
+from contextlib import suppress
 from types import MappingProxyType
 from typing import Any
 
@@ -45,11 +47,15 @@ class Writer:
         self._load({})
 
     def _load(self, volatile: Mapping[int, Channel]) -> None:
-        """Read the books anew. What is not durable of a channel comes from `volatile`."""
+        """Read the books anew, as the database has them. What is not durable of a channel comes from `volatile`."""
         roster = self._office.roster
         with self._store.read() as conn:
             self._books = bookkeeping.load(conn, self._office.me, roster.federation, roster.environment)
-        self._books.channels.update(volatile)
+        for peer, remembered in volatile.items():
+            # Not as it was: a transaction whose end is in doubt may stand.
+            if peer in self._books.channels:
+                self._books.channels[peer] = self._books.channels[peer].with_volatile_of(remembered)
+        self._dirty = False
         self.channels: Mapping[int, Channel] = MappingProxyType(dict(self._books.channels))
 
     def on_commit(self, listen: Callable[[frozenset[int]], None]) -> None:
@@ -66,10 +72,10 @@ class Writer:
             return self._commit(commands)
         except Unavailable:
             raise
-        except Exception:
+        except Exception as fault:
             # One command that trips over a fault of ours must not take the others with it.
             if len(commands) == 1:
-                log.exception("command_failed", command=type(commands[0]).__name__)
+                _report(commands[0], fault)
                 raise
             return [self._alone(command) for command in commands]
 
@@ -78,11 +84,14 @@ class Writer:
             return self._commit([command])[0]
         except Exception as fault:
             if not isinstance(fault, Unavailable):
-                log.exception("command_failed", command=type(command).__name__)
+                _report(command, fault)
             return fault
 
     def _commit(self, commands: Sequence[Any]) -> list[Any]:
+        if self._dirty:
+            self._load(self.channels)
         office, before = self._office, self.channels
+        self._dirty = True
         try:
             with self._store.write() as conn:
                 now_ms = office.clock()
@@ -95,8 +104,10 @@ class Writer:
                 seal.seal(batch)
                 batch.flush()
         except BaseException:
-            self._load(before)
+            with suppress(Unavailable):  # a database that is gone is read when it is back
+                self._load(before)
             raise
+        self._dirty = False
         changed = frozenset(p for p, c in self._books.channels.items() if before.get(p) is not c)
         self.channels = MappingProxyType(dict(self._books.channels))
         for listen in self._on_commit:
@@ -113,6 +124,12 @@ class Writer:
     def backlogs(self) -> Mapping[int, int]:
         """Per peer, how many messages wait to be numbered."""
         return self._books.outboxes
+
+
+def _report(command: Any, fault: Exception) -> None:
+    """Log where it failed; never the values around it, which may be a resident's."""
+    place = "".join(traceback.format_tb(fault.__traceback__)[-3:])
+    log.error("command_failed", command=type(command).__name__, error=type(fault).__name__, place=place)
 
 
 class WriterThread:
