@@ -52,7 +52,9 @@ def read(text: str) -> Address:
 
     Raises Malformed, saying which part is wrong.
     """
-    plain = text.strip().upper().replace(" ", "").replace("-", "")
+    plain = text.replace("-", "")
+    if _SHAPE.fullmatch(plain) is None:
+        plain = plain.upper().replace(" ", "").strip()
     if _SHAPE.fullmatch(plain) is None:
         raise Malformed("a receiving address has 6 digits, 16 letters or digits and 2 check characters")
     if _MISREAD.search(plain, 6, 22):

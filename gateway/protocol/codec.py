@@ -103,37 +103,37 @@ def decode_frame(data: bytes) -> Frame:
 
 def encode_offer(offer: Offer) -> bytes:
     """The body of an offer, without salt."""
-    return frame_pb2.Offer(
+    m = frame_pb2.Offer(
         address=offer.address,
         purpose=offer.purpose,  # type: ignore[arg-type]
         rate_p=offer.rate_p,
         rate_q=offer.rate_q,
         terms_version=offer.terms_version,
-        slices=[
-            frame_pb2.Slice(
-                blocks=s.blocks,
-                expires=s.expires,
-                provenance=[
-                    frame_pb2.Provenance(issuer=p.issuer, granted=p.granted, evidence=p.evidence, because=p.because)  # type: ignore[arg-type]
-                    for p in s.provenance
-                ],
-            )
-            for s in offer.slices
-        ],
         consent=offer.consent,
         cites=offer.cites,
         request=offer.request,
         redo=offer.redo,
-    ).SerializeToString(deterministic=True)
+    )
+    for s in offer.slices:  # made in place: a message that is given as an argument is copied
+        slot = m.slices.add(blocks=s.blocks, expires=s.expires)
+        for p in s.provenance:
+            slot.provenance.add(issuer=p.issuer, granted=p.granted, evidence=p.evidence, because=p.because)  # type: ignore[arg-type]
+    return m.SerializeToString()
 
 
 def decode_offer(salted_body: bytes) -> Offer:
     """The body of an offer. Raises Malformed where a rule of frame.proto is broken."""
     m = _body(frame_pb2.Offer, salted_body)
-    slices = tuple([
-        Slice(s.blocks, s.expires, tuple([Provenance(p.issuer, p.granted, p.evidence, p.because) for p in s.provenance]))
-        for s in m.slices
-    ])  # lists, not generators: this is decoded for every offer
+    slices = tuple(
+        [
+            Slice(
+                s.blocks,
+                s.expires,
+                tuple([Provenance(p.issuer, p.granted, p.evidence, p.because) for p in s.provenance]),
+            )
+            for s in m.slices
+        ]
+    )  # lists, not generators: this is decoded for every offer
     offer = Offer(
         m.address, m.purpose, m.rate_p, m.rate_q, m.terms_version, slices, m.consent, m.cites, m.request, m.redo
     )

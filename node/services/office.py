@@ -105,4 +105,4 @@ class Office:
 
 def digest_of(*parts: object) -> bytes:
     """What a command said, for telling a repetition from a conflict: 16 bytes of SHA-256."""
-    return hashlib.sha256("\x1f".join(map(str, parts)).encode()).digest()[:16]
+    return hashlib.sha256(repr(parts).encode()).digest()[:16]

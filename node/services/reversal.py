@@ -140,9 +140,8 @@ def _send_back(original: Transfer, lots: list[Lot], request: bytes, office: Offi
         original.balance, original.becomes, original.arriving, original.category, original.amount, original.rate_q,
         original.rate_p, int(Purpose.REVERSAL), original.id, None, None, None, None, batch.now_ms, None,
     )  # fmt: skip
-    body = Offer(b"", int(Purpose.REVERSAL), original.rate_q, original.rate_p, 0, slices, "", original.id, request, b"")
     category = batch.books.categories[original.becomes]
-    hold(back, body, [(lot, lot.remaining) for lot in lots], category, office, batch)
+    hold(back, slices, [(lot, lot.remaining) for lot in lots], category, office, batch, request=request)
     return back
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import IntEnum
 
 import msgspec
@@ -11,7 +11,7 @@ from gateway.protocol import address, codec, limits
 from gateway.protocol.errors import Malformed, Refused
 from gateway.protocol.members import Roster
 from gateway.protocol.transfer import Event, Source, State, Terms, convert, cut_blocks, step
-from gateway.protocol.values import Draft, Kind, Offer, Purpose, Reason, Status
+from gateway.protocol.values import Draft, Kind, Offer, Purpose, Reason, Slice, Status
 from node.ledger import journal
 from node.ledger.accounts import AccountState, clearing
 from node.ledger.lots import Lot, add_days, choose, is_return, provenance_of
@@ -71,7 +71,7 @@ def placed(transfer: Transfer) -> Placed:
     """The answer to an order, now and whenever it is repeated."""
     return Placed(
         id=transfer.id.hex(),
-        state=State(transfer.state),
+        state=transfer.state,
         reason=transfer.reason,
         destination=transfer.destination,
         category=transfer.category,
@@ -93,7 +93,7 @@ def order(command: Order, office: Office, batch: Batch) -> Placed:
     """Hold the points and offer them; or refuse, for ever under this key."""
     transfer_id = office.public_id(command.client, command.key)
     digest = digest_of(
-        "order", command.account, command.category, command.amount, command.address, command.purpose, command.consent
+        "order", command.account, command.category, command.amount, command.address, int(command.purpose), command.consent
     )
     before = batch.transfers.get((transfer_id, office.me))
     if before is not None:
@@ -187,20 +187,9 @@ def _hold(command: Order, transfer_id: bytes, digest: bytes, office: Office, bat
         batch.now_ms,
         None,
     )
-    body = Offer(
-        to.alias,
-        int(command.purpose),
-        terms.rate_p,
-        terms.rate_q,
-        terms.version,
-        tuple(slices),
-        command.consent,
-        b"",
-        b"",
-        b"",
-    )
     lots = {lot.no: lot for lot in chosen}
-    hold(transfer, body, [(lots[no], units) for no, units in takes], category, office, batch)
+    taken = [(lots[no], units) for no, units in takes]
+    hold(transfer, tuple(slices), taken, category, office, batch, version=terms.version, consent=command.consent)
     return transfer
 
 
@@ -213,9 +202,10 @@ class Redo(msgspec.Struct, frozen=True, array_like=True):
 
 
 def hold(
-    transfer: Transfer, body: Offer, takes: list[tuple[Lot, int]], category: int, office: Office, batch: Batch
-) -> None:
-    """Hold the units and say so: posting, lots, journal and offer, all in this transaction.
+    transfer: Transfer, slices: tuple[Slice, ...], takes: list[tuple[Lot, int]], category: int, office: Office,
+    batch: Batch, *, version: int = 0, consent: str = "", request: bytes = b"",
+) -> None:  # fmt: skip
+    """Hold the units and offer them: posting, lots, journal and message, all in this transaction.
 
     Raises Refused(TOO_MANY_LOTS), with nothing changed, when the offer would be larger than a body may be.
     """
@@ -223,7 +213,11 @@ def hold(
     lots = [(lot.no, units) for lot, units in takes]
     salt = office.salt()
     redo = office.seal_redo(salt, _pack(Redo(balance, transfer.client_key or "", lots)), transfer.id)
-    salted = salt + codec.encode_offer(body._replace(redo=redo))
+    offer = Offer(
+        transfer.address or b"", transfer.purpose, transfer.rate_p, transfer.rate_q, version, slices, consent,
+        transfer.cites or b"", request, redo,
+    )  # fmt: skip
+    salted = salt + codec.encode_offer(offer)
     if len(salted) > limits.BODY_BYTES or len(redo) > limits.REDO_BYTES:
         raise Refused(Reason.TOO_MANY_LOTS, "the points come from too many lots for one transfer; send less at a time")
     faces = batch.system_balance(clearing(transfer.destination), category)
@@ -243,7 +237,7 @@ def hold(
             arriving=transfer.arriving,
             posting=posting,
             lots=lots,
-            request=body.request.hex(),
+            request=request.hex(),
         )
     )
     draft = Draft(
@@ -290,13 +284,13 @@ def _give_back(transfer: Transfer, held: int, posting: int, batch: Batch) -> tup
     entries = dict(batch.lot_entries([held])[held])
     returned: list[tuple[int, int]] = []
     expires: list[int] = []
-    for lot in sorted(batch.load_lots_by_no(list(entries))):
+    for lot in sorted(batch.load_lots_by_no(list(entries)), key=lambda lot: lot.no):
         units = entries[lot.no]
         if lot.expires <= batch.today and not is_return(lot):
             until = add_days(batch.today, GRACE_DAYS)
             no = batch.books.next("lot")
             batch.grant(
-                lot._replace(no=no, remaining=units, expires=until, transfer=transfer.no, clears_peer=None, clears=None)
+                replace(lot, no=no, remaining=units, expires=until, transfer=transfer.no, clears_peer=None, clears=None)
             )
             returned.append((no, units))
             expires.append(until)

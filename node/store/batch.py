@@ -26,6 +26,8 @@ from node.store.logs import StoredNodes
 from node.store.working_set import Account, Outcome, Wishes, WorkingSet
 
 Row = tuple[Any, ...]
+# A new lot has all of its amount left.
+_lot_row = attrgetter("no", "balance", "remaining", *(column.name for column in list(schema.lot.columns)[3:]))
 _transfer_row = attrgetter(*(column.name for column in schema.transfer.columns))
 
 
@@ -159,7 +161,7 @@ class Batch(WorkingSet):
                 self._lot_deltas[no] = self._lot_deltas.get(no, 0) + units
                 lots = self.lots.get(credit.balance, {})
                 if no in lots:
-                    lots[no] = lots[no]._replace(remaining=lots[no].remaining + units)
+                    lots[no].remaining += units
 
     def take(self, posting: int, lot: Lot, units: int) -> None:
         """A posting takes units from a lot."""
@@ -169,7 +171,7 @@ class Batch(WorkingSet):
     def seal_lot(self, lot: Lot, number: int) -> None:
         """The answer that credited this lot got its number only now."""
         self._sealed_lots.append((lot.no, number))
-        self.lots[lot.balance][lot.no] = lot._replace(clears=number)
+        lot.clears = number
 
     def give_back(self, posting: int, lot: Lot, units: int) -> None:
         """A posting gives units back to the lot they came from."""
@@ -178,12 +180,11 @@ class Batch(WorkingSet):
 
     def _change_lot(self, lot: Lot, units: int) -> None:
         self._lot_deltas[lot.no] = self._lot_deltas.get(lot.no, 0) + units
-        lots = self.lots[lot.balance]
-        lots[lot.no] = lot._replace(remaining=lots.get(lot.no, lot).remaining + units)
+        lot.remaining += units
 
     def grant(self, lot: Lot) -> None:
         """A new lot."""
-        self._new.setdefault(schema.lot, []).append((*lot[:2], lot.remaining, *lot[2:]))
+        self._new.setdefault(schema.lot, []).append(_lot_row(lot))
         if lot.balance in self.lots:
             self.lots[lot.balance][lot.no] = lot
 

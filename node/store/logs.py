@@ -174,11 +174,15 @@ class StoredNodes:
         if block not in self._cache:
             want = 1 << NODE_LEVEL
             leaves: list[bytes] = []
-            for segment in segments(self._conn, self._log, block, want):
-                frames = codec.unpack_frames(segment.frames)
-                skip = max(0, block - segment.first)
-                leaves += merkle.leaf_hashes(frames[skip : skip + want - len(leaves)])
-                if len(leaves) >= want:
-                    break
+            s = schema.segment
+            begin = _start_of(self._conn, self._log, block)
+            rows = self._conn.execute(  # without bodies: they are most of a log
+                select(s.c.first, s.c.frames)
+                .where(s.c.log == self._log, s.c.first >= begin, s.c.first < block + want)
+                .order_by(s.c.first)
+            )
+            for first, packed in rows:
+                skip = max(0, block - first)
+                leaves += merkle.leaf_hashes(codec.unpack_frames(packed)[skip : skip + want - len(leaves)])
             self._cache = {block: leaves}
         return self._cache[block]

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 from sqlalchemy import Connection
 
+from gateway.protocol.transfer import State
 from node.ledger.lots import Lot
 from node.ledger.transfers import Transfer
 from node.store import bulk, schema
 
-_LOT_COLUMNS = Lot._fields
+_STATES = {state.value: state for state in State}
+_LOT_COLUMNS = tuple(field.name for field in fields(Lot))
 _OUTCOME_COLUMNS = tuple(column.name for column in schema.outcome.columns)
 _TRANSFER_COLUMNS = tuple(column.name for column in schema.transfer.columns)
 
@@ -112,7 +114,9 @@ class WorkingSet:
 
     def _load_transfers(self, by: str, values: list[Any]) -> None:
         for row in bulk.select_in(self.conn, schema.transfer, _TRANSFER_COLUMNS, by, values):
-            self.transfers.setdefault((row[1], row[2]), Transfer(*row))
+            if (row[1], row[2]) not in self.transfers:
+                transfer = self.transfers[row[1], row[2]] = Transfer(*row)
+                transfer.state = _STATES[row[4]]
 
     def transfers_by_no(self, numbers: Iterable[int]) -> dict[int, Transfer]:
         """Transfers by their numbers."""
