@@ -12,7 +12,7 @@ from node.ledger.accounts import ISSUER, AccountState
 from node.ledger.journal import Awarded
 from node.ledger.lots import Lot
 from node.ledger.postings import Phase
-from node.services.command import account_of, category_of, handles, once
+from node.services.command import account_of, category_of, handles, once, wish_once
 from node.services.office import Office, digest_of
 from node.store.batch import Batch, Wishes
 
@@ -44,7 +44,7 @@ class Granted:
 
 
 def _wishes(command: Award, office: Office, wishes: Wishes) -> None:
-    wishes.outcomes.add(office.public_id(command.client, command.key))
+    wish_once(wishes, office.public_id(command.client, command.key))
     wishes.names.add(command.account)
 
 

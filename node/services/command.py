@@ -43,6 +43,12 @@ def handles(
     return register
 
 
+def wish_once(wishes: Wishes, command_id: bytes) -> None:
+    """What :func:`once` will look at: an id is used once, whatever kind of command it was used for."""
+    wishes.outcomes.add(command_id)
+    wishes.transfers.add(command_id)
+
+
 def once(batch: Batch, command_id: bytes, command: str, digest: bytes, decide: Callable[[], str]) -> str:
     """Decide a command the first time its id is seen, and answer a repetition as the first time was answered.
 
@@ -50,6 +56,8 @@ def once(batch: Batch, command_id: bytes, command: str, digest: bytes, decide: C
     came before with other content.
     """
     outcome = batch.outcomes.get(command_id)
+    if (command_id, batch.books.me) in batch.transfers:
+        raise Refused(Reason.CONFLICT_DIFFERENT_CONTENT, "this key was used before for a transfer; use a new key")
     if outcome is None:
         try:
             outcome = freeze(batch, command_id, command, digest, 0, decide())

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from gateway.protocol import channel as channels
-from gateway.protocol import codec
+from gateway.protocol import codec, limits
 from gateway.protocol.channel import Append, Condition, Duplicate, Fork, OutOfStep
 from gateway.protocol.errors import PeerFault
 from gateway.protocol.handshake import ask
@@ -25,6 +25,9 @@ from node.store import bulk, logs, schema
 from node.store.batch import Batch, Wishes
 
 Body = Offer | bytes | PeerFault | None
+
+REQUESTS = frozenset({Kind.OFFER, Kind.CANCEL, Kind.REVERSE_REQUEST, Kind.CUT_OFF})
+"""The kinds of requests known here."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -127,20 +130,22 @@ def _apply(
         number, parsed = first + i, command.parsed[skip + i]
         if frame.reply:
             decision = _hear_reply(command.peer, frame, command.bodies[skip + i], number, batch)
-        elif region is None or not may(region.status, frame.kind, frame.reply):
-            decision = refuse(command.peer, frame, number, Reason.REGION_NOT_ACTIVE, office, batch)
+        elif frame.kind not in REQUESTS:
+            decision = refuse(command.peer, frame, number, Reason.UNKNOWN_KIND, office, batch)
         elif isinstance(parsed, PeerFault):
             decision = refuse(command.peer, frame, number, Reason.MALFORMED_BODY, office, batch)
+        elif region is None or not may(region.status, frame.kind, frame.reply):
+            decision = refuse(command.peer, frame, number, Reason.REGION_NOT_ACTIVE, office, batch)
         elif frame.kind == Kind.OFFER and isinstance(parsed, Offer):
             decision = offer.hear_offer(command.peer, frame, parsed, number, office, batch)
         elif frame.kind == Kind.CANCEL:
             decision = offer.hear_cancel(command.peer, frame, number, office, batch)
+        elif frame.kind == Kind.REVERSE_REQUEST and _under_review(command.peer, frame, batch):
+            decision = refuse(command.peer, frame, number, Reason.CONFLICT_DIFFERENT_CONTENT, office, batch)
         elif frame.kind == Kind.REVERSE_REQUEST and isinstance(parsed, bytes):
             decision = reversal.hear_request(command.peer, frame, parsed, number, office, batch)
-        elif frame.kind == Kind.CUT_OFF:
-            decision = journal.Decision(number, 0, 0)
         else:
-            decision = refuse(command.peer, frame, number, Reason.UNKNOWN_KIND, office, batch)
+            decision = journal.Decision(number, 0, 0)  # a cut-off
         decisions.append(decision)
     return decisions
 
@@ -153,6 +158,8 @@ def _hear_reply(peer: int, frame: Frame, body: bytes, number: int, batch: Batch)
         try:
             reason = codec.decode_refuse(body)
         except PeerFault:
+            reason = -1
+        if not 0 <= reason <= limits.ENUM_MAX:
             reason = int(Reason.MALFORMED_BODY)  # the header decides; a reason that cannot be read is no reason to wait
     if mine is not None and is_waiting_for(mine, peer) and frame.kind in (Kind.ACCEPT, Kind.REFUSE):
         return transfer.settle(mine, frame.kind, reason, number, batch)
@@ -166,8 +173,17 @@ def is_waiting_for(mine: Transfer, peer: int) -> bool:
     return mine.destination == peer and mine.state == State.HELD
 
 
+def _under_review(peer: int, frame: Frame, batch: Batch) -> Transfer | None:
+    """The transfer that is before a clerk under the very id this request has."""
+    known = batch.transfers.get((frame.id, peer))
+    return known if known is not None and known.state == State.IN_REVIEW else None
+
+
 def refuse(peer: int, frame: Frame, number: int, reason: Reason, office: Office, batch: Batch) -> journal.Decision:
-    """Refuse a request that leaves no transfer behind."""
+    """Refuse a request. An id has one answer: a transfer under review with the same id is refused with it."""
+    known = _under_review(peer, frame, batch)
+    if known is not None:
+        return offer.refuse(known, reason, number, office, batch)
     salt = office.salt()
     body = salt + codec.encode_refuse(reason, b"")
     batch.say(peer, Draft(Kind.REFUSE, True, frame.id, body), None)

@@ -22,7 +22,7 @@ from node.ledger.lots import Lot, is_clear, provenance_of
 from node.ledger.postings import Phase
 from node.ledger.transfers import Transfer
 from node.services import reply
-from node.services.command import handles, once
+from node.services.command import handles, once, wish_once
 from node.services.office import Office, digest_of
 from node.services.transfer import EventKind, hold
 from node.store import bulk, schema
@@ -58,7 +58,7 @@ class ReversalAsked:
 
 
 def _wishes(command: AskReversal, office: Office, wishes: Wishes) -> None:
-    wishes.outcomes.add(office.public_id(command.client, command.key))
+    wish_once(wishes, office.public_id(command.client, command.key))
     wishes.transfers.add(command.transfer)
 
 

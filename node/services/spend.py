@@ -11,7 +11,7 @@ from node.ledger.accounts import REDEEMED, AccountState
 from node.ledger.journal import Spent
 from node.ledger.lots import choose
 from node.ledger.postings import Phase
-from node.services.command import account_of, category_of, handles, once
+from node.services.command import account_of, category_of, handles, once, wish_once
 from node.services.office import Office, digest_of
 from node.store.batch import Batch, Wishes
 
@@ -39,7 +39,7 @@ class SpendAnswer:
 
 
 def _wishes(command: Spend, office: Office, wishes: Wishes) -> None:
-    wishes.outcomes.add(office.public_id(command.client, command.key))
+    wish_once(wishes, office.public_id(command.client, command.key))
     wishes.payers.add(command.account)
 
 
