@@ -1,1 +1,1 @@
-"""The HTTP API of a region, for the systems of that region."""
+"""The HTTP API of a region, for the systems of that region: JSON in, JSON out, every error a problem (RFC 9457)."""

@@ -1,0 +1,112 @@
+"""The application: every route behind its checks, every exception a problem."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+from aiohttp import web
+
+from node.store.tokens import Token
+from node.web import accounts, events, health, limits, openapi, points, region, requests, reviews, transfers
+from node.web.desk import Desk
+from node.web.ports import NodeLike
+from node.web.problems import wrong
+from node.web.routes import Call, Route, read_body, read_path, read_query
+
+ROUTES: tuple[Route, ...] = (
+    *accounts.ROUTES,
+    *points.ROUTES,
+    *transfers.ROUTES,
+    *reviews.ROUTES,
+    *events.ROUTES,
+    *region.ROUTES,
+    *health.ROUTES,
+)
+
+DOCUMENT = Path(__file__).with_name("openapi.json")
+"""The committed OpenAPI document; what is served."""
+
+_NOBODY = Token(name="", scopes=(), created_ms=0, revoked_ms=0, digest=b"")
+_DESK = web.AppKey("desk", Desk)
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+def application(node: NodeLike) -> web.Application:
+    """The API of a node. Run it with `web.AppRunner(application(node), access_log=None)`: no line per request."""
+    app = web.Application(middlewares=[_guard], client_max_size=limits.BODY_BYTES)
+    desk = app[_DESK] = Desk(node)
+    for route in ROUTES:
+        app.router.add_route(route.method, route.path, _bound(desk, route))
+    app.router.add_get("/openapi.json", _document)
+    app.on_shutdown.append(_send_away)
+    app.cleanup_ctx.append(_threads)
+    return app
+
+
+async def _send_away(app: web.Application) -> None:
+    """Callers who wait get what there is, so that stopping does not wait for them."""
+    await app[_DESK].close()
+
+
+async def _threads(app: web.Application) -> AsyncIterator[None]:
+    yield
+    app[_DESK].end()
+
+
+async def _document(_request: web.Request) -> web.Response:
+    return web.Response(body=_read_document(), content_type="application/json")
+
+
+def _read_document() -> bytes:
+    return DOCUMENT.read_bytes()
+
+
+def _bound(desk: Desk, route: Route) -> Handler:
+    async def handle(request: web.Request) -> web.StreamResponse:
+        token = _NOBODY
+        if route.scope is not None:
+            token = await desk.tokens.check(request.headers.get("Authorization"), route.scope)
+        query: Any = read_query(request, route.query) if route.query is not requests.NoQuery or request.query else None
+        path = read_path(request, route)
+        body = await read_body(request, route.body) if route.body is not None else None
+        answer: web.StreamResponse = await route.handler(
+            Call(desk=desk, request=request, token=token, query=query, body=body, path=path)
+        )
+        return answer
+
+    return handle
+
+
+@web.middleware
+async def _guard(request: web.Request, handler: Handler) -> web.StreamResponse:
+    began = time.perf_counter()
+    resource = request.match_info.route.resource
+    where = resource.canonical if resource is not None else "unknown"
+    status = 499  # the caller left
+    try:
+        response = await handler(request)
+        status = response.status
+        return response
+    except asyncio.CancelledError:
+        raise
+    except Exception as error:
+        response = wrong(error, where).response()
+        status = response.status
+        return response
+    finally:
+        method = request.method if resource is not None else "any"
+        request.app[_DESK].metrics.request(method, where, status, time.perf_counter() - began)
+
+
+def main() -> None:
+    """Write the committed document anew: `python -m node.web.application`."""
+    DOCUMENT.write_bytes(openapi.encode(openapi.document(ROUTES)))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,156 @@
+"""The protocol's numbers as lower-case words, and its dates and times as text."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime
+from enum import Enum
+from typing import Literal
+
+from gateway.protocol.channel import Condition
+from gateway.protocol.transfer import NEVER, State
+from gateway.protocol.values import Evidence, Purpose, Reason
+from node.ledger.accounts import AccountState
+from node.services.reversal import ReversalState
+from node.services.transfer import EventKind
+
+
+class AccountWord(Enum):
+    """Whether an account may receive and spend."""
+
+    OPEN = "open"
+    FROZEN = "frozen"
+    CLOSED = "closed"
+
+
+class EvidenceWord(Enum):
+    """How the service behind the points was recorded."""
+
+    BACKFILLED = "backfilled"
+    SIGNED_IN = "signed_in"
+
+
+class PurposeWord(Enum):
+    """Why points move."""
+
+    RELOCATION = "relocation"
+    GUEST_AWARD = "guest_award"
+    ACTIVITY = "activity"
+    DONATION = "donation"
+
+
+class StateWord(Enum):
+    """Where a transfer stands: held, posted, voided at its source; the others at its destination."""
+
+    HELD = "held"
+    POSTED = "posted"
+    VOIDED = "voided"
+    IN_REVIEW = "in_review"
+    ACCEPTED = "accepted"
+    REFUSED = "refused"
+
+
+class VerdictWord(Enum):
+    """What a clerk decides."""
+
+    ACCEPT = "accept"
+    REFUSE = "refuse"
+
+
+class DirectionWord(Enum):
+    """Whether a transfer began here or at the peer."""
+
+    OUTGOING = "outgoing"
+    INCOMING = "incoming"
+
+
+AnyState = Literal["held", "posted", "voided", "offered", "in_review", "accepted", "refused"]
+AnyPurpose = Literal["relocation", "guest_award", "activity", "donation", "reversal"]
+AnyEvent = Literal["posted", "voided", "arrived", "accepted", "refused", "reversal_asked", "reversal_refused"]
+AnyReversal = Literal["asked", "granted", "refused"]
+AnyAccount = Literal["open", "frozen", "closed"]
+AnyCondition = Literal["open", "quarantined", "restored", "unused"]
+
+STATES: dict[int, AnyState] = {
+    State.HELD: "held",
+    State.POSTED: "posted",
+    State.VOIDED: "voided",
+    State.OFFERED: "offered",
+    State.IN_REVIEW: "in_review",
+    State.ACCEPTED: "accepted",
+    State.REFUSED: "refused",
+}
+PURPOSES: dict[int, AnyPurpose] = {
+    Purpose.RELOCATION: "relocation",
+    Purpose.GUEST_AWARD: "guest_award",
+    Purpose.ACTIVITY: "activity",
+    Purpose.DONATION: "donation",
+    Purpose.REVERSAL: "reversal",
+}
+EVENTS: dict[int, AnyEvent] = {
+    EventKind.POSTED: "posted",
+    EventKind.VOIDED: "voided",
+    EventKind.ARRIVED: "arrived",
+    EventKind.ACCEPTED: "accepted",
+    EventKind.REFUSED: "refused",
+    EventKind.REVERSAL_ASKED: "reversal_asked",
+    EventKind.REVERSAL_REFUSED: "reversal_refused",
+}
+REVERSALS: dict[int, AnyReversal] = {
+    ReversalState.ASKED: "asked",
+    ReversalState.GRANTED: "granted",
+    ReversalState.REFUSED: "refused",
+}
+ACCOUNTS: dict[int, AnyAccount] = {
+    AccountState.OPEN: "open",
+    AccountState.FROZEN: "frozen",
+    AccountState.CLOSED: "closed",
+}
+CONDITIONS: dict[int, AnyCondition] = {
+    Condition.OPEN: "open",
+    Condition.QUARANTINED: "quarantined",
+    Condition.RESTORED: "restored",
+}
+REASONS: dict[int, str | None] = {0: None, **{reason: reason.name.lower() for reason in Reason}}
+
+PURPOSE = {word: int(Purpose[word.name]) for word in PurposeWord}
+EVIDENCE = {word: int(Evidence[word.name]) for word in EvidenceWord}
+STATE = {word: int(State[word.name]) for word in StateWord}
+ACCOUNT = {word: AccountState[word.name] for word in AccountWord}
+
+
+def evidence(number: int) -> str:
+    """The word for a grade of evidence; one that a newer region may send is shown as its number."""
+    return Evidence(number).name.lower() if number in Evidence._value2member_map_ else str(number)
+
+
+def reason(number: int) -> str | None:
+    """The word for a reason (None: there is none); one of a newer region is shown as its number."""
+    return REASONS[number] if number in REASONS else str(number)
+
+
+def day(number: int) -> date | None:
+    """A date kept as yyyymmdd; None for what never comes, and for what a peer sent that is no date."""
+    if number in (0, NEVER):
+        return None
+    try:
+        return date(number // 10_000, number // 100 % 100, number % 100)
+    except ValueError:
+        return None
+
+
+def number(day: date | None) -> int:
+    """A date as it is kept: yyyymmdd; 0 where there is none."""
+    return 0 if day is None else day.year * 10_000 + day.month * 100 + day.day
+
+
+def time(ms: int) -> datetime:
+    """A time kept as Unix milliseconds."""
+    return datetime.fromtimestamp(ms / 1000, UTC)
+
+
+def time_or_none(ms: int | None) -> datetime | None:
+    """The same; None for 0, for nothing, and for what a peer sent that is no time."""
+    try:
+        return time(ms) if ms else None
+    except (OverflowError, ValueError, OSError):
+        return None
