@@ -1,0 +1,239 @@
+"""What the demonstration does: load, submit, kill one region half way, restart it, wait until nothing is under way."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from itertools import islice
+from typing import Any, Protocol, TypeVar
+
+from gateway.protocol.values import Evidence, Purpose
+from node.cli.demo import books
+from node.cli.demo.api import LINES_PER_CALL, Api
+from node.cli.demo.books import LogKey
+from node.cli.demo.case import Answer
+from node.cli.demo.data import Data
+from node.cli.demo.founding import Federation
+from node.errors import Unavailable
+from node.services.csv_file import AwardRow
+
+KILLED = 330200
+LINES_PER_ORDER = 100
+"""Transfers submitted in one call: small enough that many calls are under way when the region dies."""
+LOOK_S = 0.02
+START_S = 45.0
+SETTLE_S = 60.0
+LOOKS = 1_000
+"""How often to look whether the region that is going to be killed has committed what it has not answered yet."""
+
+Line = Mapping[str, Any]
+T = TypeVar("T")
+
+
+class Watcher(Protocol):
+    """Shows how far a stage has come."""
+
+    def stage(self, zh: str, en: str, total: int) -> AbstractContextManager[Callable[[int], None]]:
+        """A stage of so many steps; call what it gives with the number of steps done."""
+        ...
+
+
+@dataclass(kw_only=True, slots=True)
+class Kill:
+    """What was seen of the kill. Times are seconds from the kill."""
+
+    heads: Mapping[int, Mapping[LogKey, tuple[int, bytes]]] = field(default_factory=dict)
+    in_flight: int = 0  # transfers without a decision at that moment, in all four regions
+    unanswered: set[str] = field(default_factory=set)  # keys that were sent to it and got no answer
+    at_ms: int = 0
+    ready_s: float = 0.0  # serves again and talks with all others
+    recovered_s: float = 0.0  # and everything that was under way is decided
+
+
+@dataclass(kw_only=True, slots=True)
+class Drive:
+    """One run. `answers` holds, by key, what each order was answered at last."""
+
+    federation: Federation
+    data: Data
+    watcher: Watcher
+    apis: Mapping[int, Api]
+    answers: dict[str, Answer] = field(default_factory=dict)
+    kill: Kill = field(default_factory=Kill)
+    _halfway: asyncio.Barrier = field(default_factory=lambda: asyncio.Barrier(5))
+    _submitted: dict[int, int] = field(default_factory=dict)
+
+    async def start(self) -> None:
+        """Start every region and wait until each talks with every other."""
+        for region in self.federation.regions:
+            region.start()
+        with self.watcher.stage("启动四个地区的进程", "Start four regions as processes", len(self.apis)) as done:
+            async with asyncio.TaskGroup() as group:
+                for api in self.apis.values():
+                    group.create_task(self._linked(api, done))
+
+    async def _linked(self, api: Api, done: Callable[[int], None]) -> None:
+        await self._until(api.linked, START_S, f"region {api.region.code} did not come up", api)
+        done(1)
+
+    async def load(self) -> dict[tuple[int, str, int], str]:
+        """Open accounts, grant lots, make receiving addresses. Returns (destination, account, source) -> address."""
+        data = self.data
+        total = len(data.residents) + len(data.awards) + len(data.receivers())
+        addresses: dict[tuple[int, str, int], str] = {}
+        with self.watcher.stage("载入居民、发放记录和收款地址", "Load residents, awards and addresses", total) as done:
+            async with asyncio.TaskGroup() as group:
+                for code, api in self.apis.items():
+                    group.create_task(self._load(code, api, addresses, done))
+        return addresses
+
+    async def _load(
+        self, code: int, api: Api, addresses: dict[tuple[int, str, int], str], done: Callable[[int], None]
+    ) -> None:
+        residents: list[Line] = [{"name": r.account} for r in self.data.residents if r.region == code]
+        awards = [_award_line(award) for award in self.data.awards if award.region == code]
+        wanted = [receiver for receiver in self.data.receivers() if receiver[0] == code]
+        for path, lines in (("/v1/accounts", residents), ("/v1/awards", awards)):
+            for chunk in _chunks(lines, LINES_PER_CALL):
+                _all_done(path, await api.insist(path, chunk))
+                done(len(chunk))
+        for receivers in _chunks(wanted, LINES_PER_CALL):
+            asked: list[Line] = [{"account": account, "sender": source} for _, account, source in receivers]
+            made = _all_done("/v1/addresses", await api.insist("/v1/addresses", asked))
+            addresses |= {receiver: answer["address"] for receiver, answer in zip(receivers, made, strict=True)}
+            done(len(receivers))
+
+    def orders(self, addresses: Mapping[tuple[int, str, int], str]) -> dict[int, list[Line]]:
+        """The transfers as lines of bulk calls, by the region that is to send them."""
+        lines: dict[int, list[Line]] = {code: [] for code in self.apis}
+        for t in self.data.transfers:
+            address = addresses[t.destination, t.receiver, t.source]
+            lines[t.source].append(
+                {
+                    "key": t.key, "account": t.account, "category": t.category, "amount": t.amount, "address": address,
+                    "purpose": Purpose(t.purpose).name.lower(),
+                }
+            )  # fmt: skip
+        return lines
+
+    # -- submitting, and the kill --------------------------------------------------------------------------------------
+
+    async def submit(self, orders: Mapping[int, Sequence[Line]]) -> None:
+        """Submit everything; when every region has taken half of its orders, kill one while it takes more."""
+        total = sum(map(len, orders.values()))
+        with self.watcher.stage("提交转移，中途断电", "Submit transfers, kill one region half way", total) as done:
+            async with asyncio.TaskGroup() as group:
+                for code, lines in orders.items():
+                    group.create_task(self._submit(code, lines, done))
+                group.create_task(self._kill())
+
+    async def _submit(self, code: int, lines: Sequence[Line], done: Callable[[int], None]) -> None:
+        api, half, waits = self.apis[code], len(lines) // 2, True
+        for chunk in _chunks(lines, LINES_PER_ORDER):
+            if waits and self._submitted.get(code, 0) >= half:
+                await self._halfway.wait()
+                waits = False
+            answers = await api.insist("/v1/transfers", chunk, self._unanswered)
+            self.answers |= {line["key"]: _answer(a) for line, a in zip(chunk, answers, strict=True)}
+            self._submitted[code] = self._submitted.get(code, 0) + len(chunk)
+            done(len(chunk))
+
+    def _unanswered(self, lines: Sequence[Line]) -> None:
+        self.kill.unanswered.update(line["key"] for line in lines)
+
+    async def _kill(self) -> None:
+        """`kill -9` at the worst moment: orders are committed whose answers are not out, and messages are under way."""
+        region = self.federation.region(KILLED)
+        await self._halfway.wait()
+        for _ in range(LOOKS):
+            await asyncio.sleep(0)
+            if books.orders_so_far(region.database) > self._submitted[KILLED]:
+                break
+        at = region.kill()
+        self.kill.at_ms = time.time_ns() // 1_000_000
+        self.kill.in_flight = sum(books.undecided(r.database) for r in self.federation.regions)
+        self.kill.heads = {r.code: books.heads(r.database) for r in self.federation.regions}
+        region.start()
+        await self._until(self.apis[KILLED].linked, START_S, f"region {KILLED} did not come back", self.apis[KILLED])
+        self.kill.ready_s = time.monotonic() - at
+        await self._until(self._caught_up, SETTLE_S, "what was under way at the kill is not decided")
+        self.kill.recovered_s = time.monotonic() - at
+
+    async def _caught_up(self) -> bool:
+        """Whether every transfer is decided that any region held before the kill."""
+        return all(not books.undecided(r.database, self.kill.at_ms) for r in self.federation.regions)
+
+    # -- the end -------------------------------------------------------------------------------------------------------
+
+    async def settle(self) -> None:
+        """Wait until nothing is under way anywhere."""
+        with self.watcher.stage("等待全部到达", "Wait until everything has arrived", len(self.apis)) as done:
+            for api in self.apis.values():
+                await self._until(api.settled, SETTLE_S, f"region {api.region.code} still has messages under way", api)
+                done(1)
+
+    async def repeat(self, orders: Mapping[int, Sequence[Line]], zh: str, en: str) -> dict[str, Answer]:
+        """Submit everything once more, in large calls; what each order is answered now."""
+        answers: dict[str, Answer] = {}
+
+        async def again(code: int, lines: Sequence[Line], done: Callable[[int], None]) -> None:
+            for chunk in _chunks(lines, LINES_PER_CALL):
+                for line, answer in zip(chunk, await self.apis[code].insist("/v1/transfers", chunk), strict=True):
+                    answers[line["key"]] = _answer(answer)
+                done(len(chunk))
+
+        with self.watcher.stage(zh, en, sum(map(len, orders.values()))) as done:
+            async with asyncio.TaskGroup() as group:
+                for code, lines in orders.items():
+                    group.create_task(again(code, lines, done))
+        return answers
+
+    async def _until(self, holds: Callable[[], Any], within_s: float, otherwise: str, api: Api | None = None) -> None:
+        """Look again and again. Raises Unavailable after `within_s`, and RegionDied when the process has ended."""
+        end = time.monotonic() + within_s
+        while not await holds():
+            if api is not None:
+                api.region.check()
+            if time.monotonic() > end:
+                raise Unavailable(f"{otherwise} within {within_s:.0f} s")
+            await asyncio.sleep(LOOK_S)
+
+
+def _award_line(award: AwardRow) -> Line:
+    return {
+        "key": award.key,
+        "account": award.account,
+        "category": award.category,
+        "amount": award.amount,
+        "granted": _iso(award.granted),
+        "expires": _iso(award.expires),
+        "evidence": Evidence(award.evidence).name.lower(),
+        "because": award.activity,
+    }
+
+
+def _answer(line: Mapping[str, Any]) -> Answer:
+    """A refused order has no id: nothing was held for it."""
+    if line["ok"]:
+        return Answer(id=line["id"], state=line["state"], reason=line["reason"] or "")
+    return Answer(reason=line["reason"])
+
+
+def _all_done(path: str, answers: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    wrong = next((answer for answer in answers if not answer["ok"]), None)
+    if wrong is not None:
+        raise Unavailable(f"{path}: {wrong}")
+    return answers
+
+
+def _chunks(items: Sequence[T], size: int) -> Iterator[list[T]]:
+    rest = iter(items)
+    while chunk := list(islice(rest, size)):
+        yield chunk
+
+
+def _iso(day: int) -> str:
+    return f"{day // 10_000:04d}-{day // 100 % 100:02d}-{day % 100:02d}"

@@ -1,0 +1,156 @@
+"""The end of the demonstration: everything is looked at from outside, and every promise checked."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from gateway.protocol import documents
+from gateway.protocol.errors import ProtocolError
+from gateway.protocol.exhibits import TransferProof
+from gateway.protocol.proof import holds, verify_transfer
+from gateway.protocol.transfer import State
+from node.cli.demo import about_logs, about_points, about_transfers, books
+from node.cli.demo.books import Books
+from node.cli.demo.case import Answer, Case, Check
+from node.cli.demo.drive import KILLED, Drive, Line
+from node.cli.demo.process import RegionProcess, run
+from node.services.office import shanghai_date
+
+ALTERED = 200
+"""So many copies of a proof with one bit changed are checked."""
+AT_ONCE = 2
+"""Commands run side by side."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Outcome:
+    """Everything there is to report."""
+
+    checks: Sequence[Check]
+    books: Mapping[int, Books]
+    answers: Mapping[str, Answer]
+    answers_lost: int  # orders sent to the killed region that got no answer
+    committed_unanswered: int  # of these, orders it had taken before it died
+    told: Mapping[int, Counter[str]]
+
+
+async def examine(drive: Drive, orders: Mapping[int, Sequence[Line]]) -> Outcome:
+    """Collect, submit everything again, check."""
+    regions = drive.federation.regions
+    before = {r.code: books.read(r.code, r.database).fingerprint for r in regions}
+    again = await drive.repeat(orders, "全部重复提交", "Submit everything again")
+    found = {r.code: books.read(r.code, r.database) for r in regions}
+    told = {code: await api.told() for code, api in drive.apis.items()}
+    case = Case(
+        data=drive.data,
+        fates=drive.data.fates(shanghai_date(drive.kill.at_ms)),
+        books=found,
+        roster=drive.federation.roster,
+        answers=drive.answers,
+        again=again,
+        fingerprints_before=before,
+        heads_at_kill=drive.kill.heads,
+        told=told,
+    )
+    checks = [look(case) for part in (about_points, about_transfers, about_logs) for look in part.CHECKS]
+    killed = drive.federation.region(KILLED)
+    with drive.watcher.stage("重新推算每个账本，离线核验证明", "Derive every ledger again, verify a proof", 5) as done:
+        checks.append(await rederived(regions, done))
+        checks += await proofs(case, killed, drive.federation.root)
+        done(1)
+    checks.append(recovered(drive))
+    committed = drive.kill.unanswered & books.committed(killed.database, drive.kill.at_ms)
+    return Outcome(
+        checks=checks,
+        books=found,
+        answers=again,
+        answers_lost=len(drive.kill.unanswered),
+        committed_unanswered=len(committed),
+        told=told,
+    )
+
+
+async def rederived(regions: Sequence[RegionProcess], done: Callable[[int], None]) -> Check:
+    """`hutong verify` of every region: everything its tables say, derived again from journal and logs."""
+    at_once = asyncio.Semaphore(AT_ONCE)
+
+    async def verify(region: RegionProcess) -> tuple[int, str | None]:
+        async with at_once:
+            code, out = await run(["verify", "--dir", str(region.directory), "--json"])
+        done(1)
+        counted = sum(check["counted"] for check in json.loads(out)["checks"]) if code == 0 else 0
+        return (
+            counted,
+            None if code == 0 and counted else f"hutong verify of {region.code} ends with {code}: {out!r:.300}",
+        )
+
+    found = await asyncio.gather(*map(verify, regions))
+    return Check(
+        name="ledger_rederived_from_journal_and_logs",
+        zh="由流水和日志重新推算出的账本与现账一致",
+        en="every ledger, derived again from its journal and logs, is the same",
+        counted=sum(counted for counted, _ in found),
+        against=[why for _, why in found if why is not None],
+    )
+
+
+async def proofs(case: Case, region: RegionProcess, root: Path) -> list[Check]:
+    """A transfer that left the killed region, proved offline; and the same proof with single bits changed."""
+    file = root / "transfer-proof.json"
+    sample = max(t for t in case.outgoing.values() if t.source == region.code and t.state == State.POSTED)
+    made, out = await run(["proof", sample.id.hex(), "--dir", str(region.directory), "--out", str(file)])
+    federation = case.roster.federation.hex()
+    code, out = await run(["verify", "--json", "--federation", federation, str(file)], module="gateway")
+    counted = len(json.loads(out)["checks"]) if code == 0 else 0
+    true = Check(
+        name="transfer_proof_verifies_offline",
+        zh="转移证明可离线核验",
+        en="the proof of a transfer verifies offline",
+        counted=counted,
+        against=[] if made == code == 0 else [f"{file.name}: made {made}, checked {code}: {out!r:.300}"],
+    )
+    believed = altered_but_believed(file, case.roster.federation) if made == 0 else ["no proof was made"]
+    false = Check(
+        name="altered_transfer_proof_is_refused",
+        zh="证明改动任何一位即被识破",
+        en="a proof with one bit changed is refused",
+        counted=ALTERED,
+        against=believed,
+    )
+    return [true, false]
+
+
+def altered_but_believed(file: Path, federation: bytes) -> list[str]:
+    """Change single bits, spread over the whole proof; where the checks are deceived."""
+    proof = documents.read(file.read_text(encoding="utf-8"))
+    assert isinstance(proof, TransferProof)
+    sound = documents.encode_transfer_proof(proof)
+    believed = []
+    for n in range(ALTERED):
+        bit = n * len(sound) * 8 // ALTERED + n % 8
+        forged = bytearray(sound)
+        forged[bit // 8] ^= 1 << bit % 8
+        try:
+            if holds(verify_transfer(documents.decode_transfer_proof(bytes(forged)), federation)):
+                believed.append(f"bit {bit}")
+        except ProtocolError:
+            pass  # it does not even parse
+    return believed
+
+
+def recovered(drive: Drive) -> Check:
+    """All that was under way when the region died is decided, and it talks with everybody again."""
+    kill = drive.kill
+    fine = 0 < kill.ready_s <= kill.recovered_s
+    return Check(
+        name="killed_region_recovered",
+        zh="断电地区恢复，当时在途的全部办结",
+        en="the killed region is back, and all that was under way is decided",
+        counted=kill.in_flight + len(kill.unanswered),
+        against=[] if fine else ["it did not come back"],
+    )

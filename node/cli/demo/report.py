@@ -1,0 +1,213 @@
+"""What the demonstration found, for a person and for a program."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from rich.console import RenderableType
+from rich.panel import Panel
+from rich.table import Table
+from rich.text import Text
+
+from gateway.protocol.transfer import State
+from node.cli.demo.books import Books
+from node.cli.demo.data import CATEGORIES, CATEGORY_NAMES, MEMBERS, Member
+from node.cli.demo.drive import KILLED, Drive
+from node.cli.demo.finish import Outcome
+from node.cli.screen import table
+from node.cli.words import say
+
+UNITS_A_POINT = 100
+"""The demonstration's regions count hundredths of a point (deploy/demo/rules.py)."""
+
+
+def as_json(drive: Drive, outcome: Outcome, seconds: float) -> dict[str, Any]:
+    """The one object of `--json`, without its `ok`. Amounts are smallest units."""
+    states = _states(outcome)
+    return {
+        "regions": [_region_json(member, outcome) for member in MEMBERS],
+        "transfers": {
+            "submitted": len(drive.answers),
+            "posted": states["posted"],
+            "voided": states["voided"],
+            "in_flight": states["in_flight"],
+        },
+        "killed": {"region": KILLED, "recovered_s": round(drive.kill.recovered_s, 3)},
+        "checks": [
+            {"name": check.name, "ok": check.ok, "counted": check.counted}
+            | ({} if check.ok else {"against": list(check.against[:5])})
+            for check in outcome.checks
+        ],
+        "reasons": dict(sorted(_reasons(outcome).items())),
+        "seconds": round(seconds, 1),
+    }
+
+
+def _region_json(member: Member, outcome: Outcome) -> dict[str, Any]:
+    books = outcome.books[member.code]
+    return {
+        "region": member.code,
+        "name_zh": member.name_zh,
+        "name_en": member.name_en,
+        "balances": {category: _worth(books, category) for category in CATEGORIES},
+        "messages_sent": sum(len(log) for (source, _), log in books.logs.items() if source == member.code),
+        "receipts": books.receipt_count,
+        "journal": books.journal,
+    }
+
+
+def _states(outcome: Outcome) -> Counter[str]:
+    """What became of the orders. Those refused before anything was held are void as well."""
+    names = {"posted": "posted", "voided": "voided", "": "voided"}
+    return Counter(names.get(answer.state, "in_flight") for answer in outcome.answers.values())
+
+
+def _reasons(outcome: Outcome) -> Counter[str]:
+    return Counter(answer.reason for answer in outcome.answers.values() if answer.reason)
+
+
+def _worth(books: Books, category: str) -> int:
+    return sum(b.worth for b in books.balances if b.resident and b.category == category)
+
+
+# -- for a person ----------------------------------------------------------------------------------------------------
+
+
+def shown(drive: Drive, outcome: Outcome, seconds: float) -> Iterator[RenderableType]:
+    """The summary, part by part."""
+    yield _balances(outcome)
+    yield _matrix(outcome)
+    yield _outcomes(drive, outcome)
+    yield _logs(outcome)
+    yield _killed(drive, outcome)
+    yield _checks(outcome)
+    yield _verdict(drive, outcome, seconds)
+
+
+def _name(code: int) -> str:
+    member = next(member for member in MEMBERS if member.code == code)
+    return say(member.name_zh, member.name_en)
+
+
+def _category(code: str) -> str:
+    return say(*CATEGORY_NAMES[code])
+
+
+def _points(units: int) -> Text:
+    return Text(f"{units / UNITS_A_POINT:,.2f}", justify="right")
+
+
+def _seconds(seconds: float) -> Text:
+    return Text(f"{seconds:.1f}", justify="right")
+
+
+def _balances(outcome: Outcome) -> Table:
+    rows = []
+    for member in MEMBERS:
+        books = outcome.books[member.code]
+        people = len({b.account for b in books.balances if b.resident})
+        rows.append([f"{member.code} {_name(member.code)}", people, *(_points(_worth(books, c)) for c in CATEGORIES)])
+    title = say("各地区居民持有的积分", "Points held by residents")
+    return table(title, [say("地区", "Region"), say("持有人", "Holders"), *map(_category, CATEGORIES)], rows)
+
+
+def _matrix(outcome: Outcome) -> Table:
+    """From each region (row) to each other (column): what left, in points of the row, and what it became."""
+    cells: dict[tuple[int, int], list[int]] = {}
+    for books in outcome.books.values():
+        for t in books.transfers:
+            if t.source == books.region and t.state == State.POSTED:
+                cell = cells.setdefault((t.source, t.destination), [0, 0, 0])
+                cell[0] += 1
+                cell[1] += t.amount
+                cell[2] += t.arriving
+    rows = []
+    for a in MEMBERS:
+        row: list[object] = [_name(a.code)]
+        for b in MEMBERS:
+            count, left, came = cells.get((a.code, b.code), [0, 0, 0])
+            amounts = f"{left / UNITS_A_POINT:,.2f} → {came / UNITS_A_POINT:,.2f}"
+            row.append(Text(f"{amounts}\n{count:,} {say('笔', 'transfers')}" if count else "—", justify="right"))
+        rows.append(row)
+    title = say("头寸：自（行）至（列），转出 → 转入，积分", "Positions: from (row) to (column), points left → arrived")
+    return table(title, [say("自 \\ 至", "From \\ to"), *(_name(m.code) for m in MEMBERS)], rows)
+
+
+def _outcomes(drive: Drive, outcome: Outcome) -> Table:
+    states, reasons = _states(outcome), _reasons(outcome)
+    rows: list[list[object]] = [
+        [say("提交", "submitted"), len(drive.answers)],
+        [say("入账", "posted"), states["posted"]],
+        [say("未成立（积分未动）", "voided (no points moved)"), states["voided"]],
+    ]
+    rows += [[f"    {reason}", count] for reason, count in sorted(reasons.items())]
+    rows.append([say("在途", "in flight"), states["in_flight"]])
+    return table(say("转移", "Transfers"), [say("状态、理由", "State, reason"), say("笔数", "Count")], rows)
+
+
+def _logs(outcome: Outcome) -> Table:
+    """Both sides of every log, beside each other."""
+    rows = []
+    for a in MEMBERS:
+        for b in MEMBERS:
+            if a.code == b.code:
+                continue
+            mine, theirs = outcome.books[a.code].heads[a.code, b.code], outcome.books[b.code].heads[a.code, b.code]
+            receipt = outcome.books[a.code].receipts.get((a.code, b.code), (0, b""))[0]
+            rows.append(
+                [
+                    f"{_name(a.code)} → {_name(b.code)}", mine[0], mine[1].hex()[:12], theirs[0], theirs[1].hex()[:12],
+                    receipt, Text("=", style="green") if mine == theirs else Text("≠", style="bold red"),
+                ]
+            )  # fmt: skip
+    columns = [
+        say("日志", "Log"), say("发方条数", "Sent"), say("发方日志头", "Sender's root"), say("收方条数", "Received"),
+        say("收方日志头", "Receiver's root"), say("收据至", "Receipt to"), "",
+    ]  # fmt: skip
+    return table(say("两边的日志头", "Heads of both sides of every log"), columns, rows)
+
+
+def _killed(drive: Drive, outcome: Outcome) -> Table:
+    kill, apis = drive.kill, drive.apis.values()
+    rows: list[list[object]] = [
+        [say("断电（kill -9）的地区", "region killed (kill -9)"), Text(f"{KILLED} {_name(KILLED)}", justify="right")],
+        [say("当时在途的转移", "transfers under way at that moment"), kill.in_flight],
+        [say("提交后未得答复的转移", "orders sent that got no answer"), outcome.answers_lost],
+        [say("其中断电前已记账", "of these, committed before the kill"), outcome.committed_unanswered],
+        [say("以同一编号重发的行", "lines sent again under the same key"), sum(api.lines_again for api in apis)],
+        [say("重新就绪，秒", "ready and connected again, s"), _seconds(kill.ready_s)],
+        [say("当时在途的全部办结，秒", "all that was under way decided, s"), _seconds(kill.recovered_s)],
+    ]
+    return table(say("中途断电", "The kill"), ["", ""], rows)
+
+
+def _checks(outcome: Outcome) -> Table:
+    rows = []
+    for check in outcome.checks:
+        mark = Text("✓", style="green") if check.ok else Text("✗", style="bold red")
+        what = Text(say(check.zh, check.en))
+        for why in check.against[:3]:
+            what.append(f"\n  {why}", style="red")
+        rows.append([mark, what, check.counted, Text(check.name, style="dim")])
+    columns = ["", say("承诺", "Promise"), say("核对数", "Counted"), say("名称", "Name")]
+    return table(say("逐项核对", "Every promise, checked from outside"), columns, rows)
+
+
+def _verdict(drive: Drive, outcome: Outcome, seconds: float) -> Panel:
+    books = outcome.books
+    messages = sum(len(log) for code, b in books.items() for (source, _), log in b.logs.items() if source == code)
+    receipts = sum(b.receipt_count for b in books.values())
+    failed = sum(not check.ok for check in outcome.checks)
+    counts: Mapping[str, int] = {"messages": messages, "receipts": receipts, "orders": len(drive.answers)}
+    text = say(
+        "{orders:,} 笔转移，{messages:,} 条签名报文，{receipts:,} 张收据",
+        "{orders:,} transfers, {messages:,} signed messages, {receipts:,} receipts",
+    ).format(**counts)
+    if failed:
+        verdict = say(f"{failed} 项不成立", f"{failed} promises do not hold")
+    else:
+        verdict = say(f"{len(outcome.checks)} 项全部成立", f"all {len(outcome.checks)} promises hold")
+    line = f"{verdict}{say('。', '. ')}{text}{say('，用时', ', in')} {seconds:.1f} s"
+    return Panel(Text(line, style="bold red" if failed else "bold green"), expand=False)
