@@ -9,8 +9,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from gateway.protocol import limits
 from gateway.protocol.channel import Channel, raise_final, rewind, root_at
-from gateway.protocol.errors import Restored
+from gateway.protocol.errors import Malformed, Restored
 from gateway.protocol.merkle import Frontier, Nodes
 from gateway.protocol.values import Ask, Behind, Epoch, Fenced, Gap, Resume, Stale, Standing
 
@@ -43,6 +44,7 @@ def hear_resume(channel: Channel, resume: Resume, nodes: Nodes) -> tuple[Channel
 
     Raises Restored when the peer holds what I do not know I said.
     """
+    _check_number(resume.epoch)
     if not is_newer(channel, resume.epoch):
         return channel, Behind(log=channel.out, echo=resume.epoch, known=channel.peer_epoch)
     _check_holds(channel, resume.holds_size, resume.holds_root, nodes)
@@ -65,6 +67,7 @@ def hear_behind(channel: Channel, behind: Behind, now_ms: int, nonce: int) -> tu
     """Propose a higher epoch, if it was the current proposal that is behind."""
     if channel.ready or behind.echo != channel.proposal:
         return channel, None
+    _check_number(behind.known)
     return propose(channel, now_ms, nonce, known=behind.known.number)
 
 
@@ -82,6 +85,7 @@ def hear_fenced(channel: Channel, fenced: Fenced, nodes: Nodes) -> tuple[Channel
     """
     if channel.ready or not answers(channel, fenced.echo):
         return channel, None
+    _check_number(fenced.epoch)
     _check_holds(channel, fenced.holds_size, fenced.holds_root, nodes)
     channel = replace(
         channel,
@@ -93,6 +97,11 @@ def hear_fenced(channel: Channel, fenced: Fenced, nodes: Nodes) -> tuple[Channel
     )
     channel = raise_final(rewind(channel, fenced.holds_size), fenced.holds_size)
     return channel, channel.final
+
+
+def _check_number(epoch: Epoch) -> None:
+    if epoch.number > limits.EPOCH_MAX:
+        raise Malformed(f"an epoch has a number up to {limits.EPOCH_MAX}")
 
 
 def _check_holds(channel: Channel, size: int, root: bytes, nodes: Nodes) -> None:
@@ -119,7 +128,7 @@ def hear_ask(channel: Channel, question: Ask, *, back_off_ms: int, status: str) 
     return Standing(
         log=channel.out,
         echo=question.echo,
-        ready=channel.ready,
+        ready=channel.sealing,  # not in quarantine: whoever is told "ready" sends again at once
         epoch=channel.epoch,
         holds_size=channel.held,
         holds_root=channel.in_frontier.root(),
@@ -139,6 +148,7 @@ def hear_standing(channel: Channel, standing: Standing, nodes: Nodes) -> Channel
     """
     if not answers(channel, standing.echo) or not standing.ready or not channel.ready:
         return channel
+    _check_number(standing.epoch)
     _check_holds(channel, standing.holds_size, standing.holds_root, nodes)
     newer = max(channel.peer_epoch, standing.epoch)
     channel = replace(channel, peer_open=True, peer_epoch=newer, credit=standing.credit_size)
@@ -154,4 +164,5 @@ def hear_stale(channel: Channel, stale: Stale, now_ms: int, nonce: int) -> tuple
     """The peer knows another incarnation of me: begin again, above it, if it spoke of the one that is running."""
     if not channel.ready or stale.echo != channel.epoch:
         return channel, None
+    _check_number(stale.known)
     return propose(channel, now_ms, nonce, known=stale.known.number)

@@ -16,6 +16,10 @@ SALT_BYTES = 16
 AMOUNT_MAX = (1 << 63) - 1
 RATE_MAX = 1_000_000
 CATEGORY_CHARACTERS = 32
+# Numbers of purposes, kinds of evidence and reasons, known and unknown.
+ENUM_MAX = 32_767
+# Numbers of epochs: above every clock, and one more still fits 63 bits.
+EPOCH_MAX = 1 << 62
 
 # The stream between two regions.
 ENVELOPES_IN_FLIGHT = 4

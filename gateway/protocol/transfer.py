@@ -9,7 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from datetime import date
 from enum import IntEnum
+from functools import lru_cache
 from math import gcd
 from typing import NamedTuple
 
@@ -19,6 +21,9 @@ from gateway.protocol.values import Evidence, Frame, Offer, Provenance, Purpose,
 
 NEVER = 99991231
 """Expiry of a lot that does not expire, as dates compare; 0 on the wire."""
+
+
+_EVIDENCE = frozenset(Evidence)
 
 
 class State(IntEnum):
@@ -174,9 +179,35 @@ def check_offer(frame: Frame, offer: Offer) -> None:
         raise Malformed("an offer names two categories and two amounts above zero")
     if gcd(offer.rate_p, offer.rate_q) != 1:
         raise Malformed("the rate is not in lowest terms")
+    if not 0 <= offer.purpose <= limits.ENUM_MAX:
+        raise Malformed(f"a purpose has a number up to {limits.ENUM_MAX}")
+    if "\0" in frame.category or "\0" in frame.becomes:
+        raise Malformed("a text has no zero character")
+    for s in offer.slices:
+        _check_slice(s)
     blocks = sum(s.blocks for s in offer.slices)
     if blocks * offer.rate_q != frame.amount or blocks * offer.rate_p != frame.arriving:
         raise Malformed("the blocks of the slices do not add up to the amounts of the header")
+
+
+def _check_slice(s: Slice) -> None:
+    """What no database need be able to hold. Raises Malformed."""
+    if s.expires and not _is_date(s.expires):
+        raise Malformed("Slice.expires must be 0 or a date yyyymmdd")
+    for p in s.provenance:
+        if p.granted and not _is_date(p.granted):
+            raise Malformed("Provenance.granted must be 0 or a date yyyymmdd")
+        if "\0" in p.because:
+            raise Malformed("a text has no zero character")
+
+
+@lru_cache(maxsize=4096)
+def _is_date(number: int) -> bool:
+    try:
+        date(number // 10_000, number // 100 % 100, number % 100)
+    except ValueError:
+        return False
+    return True
 
 
 def check_terms(frame: Frame, offer: Offer, terms: Terms | None) -> None:
@@ -190,6 +221,6 @@ def check_terms(frame: Frame, offer: Offer, terms: Terms | None) -> None:
 
 
 def check_evidence(offer: Offer, terms: Terms) -> None:
-    """Whether every block is backed well enough. Raises Refused(EVIDENCE_TOO_LOW)."""
-    if any(p.evidence < terms.min_evidence for s in offer.slices for p in s.provenance):
+    """Whether every block is backed well enough. Raises Refused(EVIDENCE_TOO_LOW), also for an unknown kind."""
+    if any(p.evidence not in _EVIDENCE or p.evidence < terms.min_evidence for s in offer.slices for p in s.provenance):
         raise Refused(Reason.EVIDENCE_TOO_LOW)

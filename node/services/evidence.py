@@ -21,7 +21,8 @@ def quarantine(command: Receive, channel: Channel, fork: Fork, batch: Batch) -> 
     nodes = batch.nodes(command.peer, batch.books.me)
     log = batch.books.logs[command.peer, batch.books.me]
     stored = logs.last_head(batch.conn, log)
-    rosters = [codec.decode_signed(s) for s in batch.conn.scalars(select(schema.roster.c.signed))]
+    query = select(schema.roster.c.signed).order_by(schema.roster.c.version)
+    rosters = [codec.decode_signed(s) for s in batch.conn.scalars(query)]
     if stored is not None:
         found = proof.fork_evidence(
             fork, codec.decode_signed(command.signed), codec.decode_signed(stored), nodes, rosters

@@ -144,7 +144,7 @@ def draft(kind: int, name: str, body: bytes, **changes: Any) -> Draft:
     reply = kind in (Kind.ACCEPT, Kind.REFUSE)
     made = Draft(int(kind), reply, octets(f"id of {name}", 16), salted(f"{name} {kind}", body))
     if kind == Kind.OFFER:
-        made = made._replace(category="moral", amount=30, becomes="virtue", arriving=20)
+        made = made._replace(category="moral", amount=30, becomes="public_welfare", arriving=20)
     return made._replace(**changes)
 
 

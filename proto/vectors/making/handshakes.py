@@ -328,7 +328,7 @@ def handshakes() -> dict[str, Any]:
     return {
         "about": "SPEC 5. In each step one region does or hears something by its clock, with a nonce it may use, and "
         "comes from the state `before` to the state `after`; `says` is what it sends then. `out` and `in` are all "
-        "frames of the log from it and to it. The sides of a transcript share a network that delivers only what is shown.",
+        "frames of the log from it and to it. Between the sides of a transcript nothing travels but what is shown.",
         "empty_root": merkle.EMPTY_ROOT.hex(),
         "transcripts": [{"name": name, "steps": play.steps} for name, play in plays.items()],
     }
