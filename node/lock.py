@@ -11,6 +11,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import TextIO
 
 import psycopg
 from sqlalchemy import make_url
@@ -29,8 +30,8 @@ class Held(Unavailable):
 class Hold:
     """What keeps others out, for as long as it is asked now and then whether it still does."""
 
-    def __init__(self, url: str) -> None:
-        self._url = url
+    def __init__(self, url: str, file: TextIO) -> None:
+        self._url, self._file = url, file
         self._connection: psycopg.Connection[tuple[object, ...]] | None = None
 
     def keeps(self) -> bool:
@@ -69,6 +70,11 @@ class Hold:
             raise Held(f"another `hutong serve` works on this database{where}; stop that one first")
         self._connection = connection
 
+    def tell(self, address: str) -> None:
+        """Let commands on this machine know at which host:port the HTTP API is."""
+        self._file.write(f"{address}\n")
+        self._file.flush()
+
     def close(self) -> None:
         """Let others in."""
         connection, self._connection = self._connection, None
@@ -80,8 +86,8 @@ class Hold:
 @contextmanager
 def hold(config: Config) -> Iterator[Hold]:
     """Be the only node of the region. Raises Held, saying who is, or DatabaseGone."""
-    with _file(config.directory / FILE):
-        held = Hold(_postgresql(config.database))
+    with _file(config.directory / FILE) as file:
+        held = Hold(_postgresql(config.database), file)
         try:
             held.take()
         except psycopg.OperationalError as error:
@@ -90,6 +96,13 @@ def hold(config: Config) -> Iterator[Hold]:
             yield held
         finally:
             held.close()
+
+
+def serving_at(directory: Path) -> str:
+    """The host:port that the node of the directory told last; empty when it told none."""
+    with suppress(OSError, UnicodeDecodeError):
+        return (directory / FILE).read_text(encoding="ascii").partition("\n")[2].strip()
+    return ""
 
 
 def _postgresql(url: str) -> str:
@@ -101,17 +114,17 @@ def _postgresql(url: str) -> str:
 
 
 @contextmanager
-def _file(path: Path) -> Iterator[None]:
+def _file(path: Path) -> Iterator[TextIO]:
     """The file stays when the process ends, whichever way; the lock does not."""
     with os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600), "r+", encoding="ascii") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            pid = file.read(20).strip() or "?"
+            pid = file.readline().strip() or "?"
             raise Held(
                 f"{path.parent}: another `hutong serve` runs here (process {pid}); stop that one first"
             ) from None
         file.truncate(0)
         file.write(f"{os.getpid()}\n")
         file.flush()
-        yield
+        yield file

@@ -27,7 +27,7 @@ MODULES = {
     "sweep": "events",
     "token": "token",
     "verify": "verify",
-    "proof": "verify",
+    "proof": "proof",
     "demo": "demo",
 }
 """Command or group -> the module whose `register` adds it."""
@@ -49,9 +49,7 @@ def build(arguments: Sequence[str]) -> typer.Typer:
     asked = next((argument for argument in arguments if not argument.startswith("-")), "")
     names = [MODULES[asked]] if asked in MODULES else dict.fromkeys(MODULES.values())
     for name in names:
-        module = import_module(f"node.cli.{name}")
-        if hasattr(module, "register"):
-            module.register(app)
+        import_module(f"node.cli.{name}").register(app)
     command(app, "version", "版本", "The version")(_version)
     return app
 

@@ -79,6 +79,7 @@ async def _serve(config: Config, held: Hold) -> None:
     node = await asyncio.to_thread(Node, config)
     try:
         await _start(node, config)
+        held.tell(f"{_host(config.http_listen)}:{node.http_port}")
         _ready(node, config)
         stopped = asyncio.create_task(stop.wait())
         guarded = asyncio.create_task(_guard(held))
