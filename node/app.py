@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
+import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
 import structlog
 from aiohttp import web
 
-from gateway.protocol.channel import Condition
+from gateway.protocol.values import Standing
+from gateway.transport import links
 from gateway.transport.courier import Courier
 from gateway.transport.tls import MaterialFiles
 from node import config as configuration
@@ -25,7 +28,8 @@ from node.services.office import Office
 from node.services.writer import Writer, WriterThread
 from node.store.engine import open_store
 from node.store.migrate import migrate
-from node.web import application
+from node.web.application import application
+from node.web.ports import Check, PeerStatus
 
 SWEEP_EVERY_S = 600.0
 """How often expired lots are looked for."""
@@ -72,6 +76,12 @@ class Node:
 
     async def start(self) -> None:
         """Listen for peers and for the regional system, and begin the handshake with every peer."""
+        # What is loaded by now stays; what a batch makes dies with it and needs no collector. A short switch interval
+        # lets the event loop answer while the writer is busy.
+        gc.collect()
+        gc.freeze()
+        gc.set_threshold(100_000, 20, 50)
+        sys.setswitchinterval(0.001)
         await self.courier.start()
         self._runner = web.AppRunner(application(self), access_log=None, shutdown_timeout=5.0)
         await self._runner.setup()
@@ -114,41 +124,45 @@ class Node:
                 log.error("sweep_failed", error=type(error).__name__)
             await asyncio.sleep(SWEEP_EVERY_S)
 
-    def courier_status(self) -> list[dict[str, Any]]:
-        """How things stand with each peer: connection, back-off, backlog, last receipt."""
-        channels, backlogs = self.writer.writer.channels, self.writer.writer.backlogs
-        found = []
-        for code, peer in sorted(self.region.peers().items()):
-            channel, standing = channels.get(code), self.courier.status(code)
-            region = self.office.roster.region(code)
-            found.append(
-                {
-                    "region": code,
-                    "name_zh": region.name_zh,
-                    "name_en": region.name_en,
-                    "status": peer.status.name.lower(),
-                    "endpoint": peer.endpoint,
-                    "standing": standing,
-                    "channel": channel,
-                    "unnumbered": backlogs.get(code, 0),
-                }
-            )
-        return found
+    def on_batch(self, listen: Callable[[int, float], None]) -> None:
+        """Call `listen` after each batch, from the writer's thread, with its commands and the seconds it took."""
+        self.writer.on_batch(listen)
+
+    def on_batch(self, listen: Callable[[int, float], None]) -> None:
+        """Call `listen` after each batch, from the writer's thread, with its number of commands and its seconds."""
+        self.writer.on_batch(listen)
+
+    def courier_status(self) -> Mapping[int, PeerStatus]:
+        """How the courier stands with each peer."""
+        return {code: _peer_status(self.courier.status(code)) for code in self.region.peers()}
 
     async def retry(self, peer: int) -> None:
         """Dial a peer now, whatever its back-off says."""
         await self.courier.retry_now(peer)
 
-    def readiness(self) -> list[str]:
-        """What keeps this node from doing its work; empty when it is ready."""
-        problems = [
-            f"channel {peer} is {channel.condition.name.lower()}"
-            for peer, channel in self.writer.writer.channels.items()
-            if channel.condition is not Condition.OPEN
-        ]
-        if self.certificate_days() < 0:
-            problems.append("the TLS certificate has expired")
-        return problems
+    async def standing(self, peer: int) -> Standing | None:
+        """How the peer sees this region, asked now; None when it does not answer."""
+        return await self.region.ask(peer)
+
+    def readiness(self) -> Sequence[Check]:
+        """What only this process knows: its certificate and the age of its roster."""
+        days = self.certificate_days()
+        roster = self.office.roster
+        old_s = (_now_ms() - roster.issued_at_ms) // 1000
+        return (
+            Check(
+                name="certificate",
+                ok=days >= CERTIFICATE_WARNING_DAYS,
+                detail=f"the TLS certificate expires in {days} days: make a new one and send the region's card again",
+                vital=days < 0,
+            ),
+            Check(
+                name="roster",
+                ok=not roster.grace_s or old_s <= roster.grace_s,
+                detail=f"roster version {roster.version} is {old_s // 86_400} days old: ask the keepers for a newer one",
+                vital=False,
+            ),
+        )
 
     def certificate_days(self) -> int:
         """Days until the TLS certificate expires."""
@@ -157,3 +171,30 @@ class Node:
 
 def _now_ms() -> int:
     return time.time_ns() // 1_000_000
+
+
+def _status(found: links.Standing) -> PeerStatus:
+    return PeerStatus(
+        connected=found.connected,
+        dialled_by=found.dialled_by,
+        since_ms=found.since_ms,
+        dialling=found.dialling,
+        failures=found.back_off.failures,
+        next_dial_ms=found.back_off.next_dial_ms,
+        last_contact_ms=found.back_off.last_contact_ms,
+        last_error=found.back_off.last_error,
+    )
+
+
+def _peer_status(standing: links.Standing) -> PeerStatus:
+    back_off = standing.back_off
+    return PeerStatus(
+        connected=standing.connected,
+        dialled_by=standing.dialled_by,
+        since_ms=standing.since_ms,
+        dialling=standing.dialling,
+        failures=back_off.failures,
+        next_dial_ms=back_off.next_dial_ms,
+        last_contact_ms=back_off.last_contact_ms,
+        last_error=back_off.last_error,
+    )

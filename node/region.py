@@ -15,16 +15,20 @@ from gateway.protocol import codec, limits
 from gateway.protocol.channel import Condition
 from gateway.protocol.members import Roster
 from gateway.protocol.suite import SUITES
-from gateway.protocol.values import Fault, Hello, Message, NotReady, Parcel, Signed
+from gateway.protocol.values import Fault, Hello, Message, NotReady, Parcel, Signed, Standing
 from node.services import founding
 from node.services.exchange import Exchange
-from node.services.handshake import Begin
+from node.services.handshake import Begin, Hear
 from node.services.office import Office
 from node.services.writer import WriterThread
 from node.store import schema
 from node.store.engine import Store
 
 PROTOCOL_VERSIONS = (1,)
+ANSWER_WAIT_S = 3 * limits.HANDSHAKE_RETRY_S
+"""How long a peer is given to say how it sees this region."""
+STANDING_WAIT_S = 2 * limits.HANDSHAKE_RETRY_S + 1.0
+"""How long a peer may take to say how it sees this region."""
 
 log = structlog.get_logger(__name__)
 
@@ -44,6 +48,8 @@ class LocalRegion:
         self._office, self._store, self._writer, self._exchange = office, store, writer, exchange
         self._peers: tuple[int, Mapping[int, Peer]] = (0, {})
         self._progress: dict[int, _Progress] = {}
+        self._asking: dict[int, asyncio.Future[Standing]] = {}
+        self._asking: dict[int, list[asyncio.Future[Standing]]] = {}
         with store.read() as conn:
             self._back_offs = {
                 r.peer: BackOff(
@@ -77,6 +83,17 @@ class LocalRegion:
         self._progress.pop(peer, None)
         return await self._put(peer, Begin(peer=peer))
 
+    async def ask(self, peer: int) -> Standing | None:
+        """How the peer sees this region; None when it does not answer in time."""
+        asking = self._asking.get(peer)
+        if asking is None:
+            asking = self._asking[peer] = asyncio.get_running_loop().create_future()
+        try:
+            return await asyncio.wait_for(asyncio.shield(asking), ANSWER_WAIT_S)
+        except TimeoutError:
+            self._asking.pop(peer, None)
+            return None
+
     async def hear(self, peer: int, message: Message) -> Sequence[Message]:
         if isinstance(message, Fault):
             log.error("peer_found_fault", peer=peer, what=message.what)
@@ -85,7 +102,11 @@ class LocalRegion:
             return ()
         back_off = self.back_off(peer)
         wait_ms = max(0, back_off.next_dial_ms - self._office.clock()) if back_off.failures else 0
-        return await self._put(peer, self._exchange.command(peer, message, back_off_ms=wait_ms))
+        command = self._exchange.command(peer, message, back_off_ms=wait_ms)
+        if isinstance(command, Hear) and isinstance(command.message, Standing):
+            for asker in self._asking.pop(peer, ()):
+                asker.set_result(command.message)
+        return await self._put(peer, command)
 
     async def _put(self, peer: int, command: Any) -> Sequence[Message]:
         (result,) = await asyncio.wrap_future(self._writer.submit([command]))
@@ -100,7 +121,7 @@ class LocalRegion:
         channel = self._writer.writer.channels.get(peer)
         if channel is None or channel.condition is not Condition.OPEN:
             return ()
-        if not channel.ready or not channel.peer_open:
+        if not channel.ready or not channel.peer_open or self._asking.get(peer):
             return await self._put(peer, Begin(peer=peer))
         now = self._office.clock()
         progress = self._progress.setdefault(peer, _Progress(channel.final, now))
@@ -110,6 +131,19 @@ class LocalRegion:
             progress.since_ms = now
             return await self._put(peer, Begin(peer=peer))
         return ()
+
+    async def standing(self, peer: int) -> Standing | None:
+        """How the peer sees this region: asked at the next tick. None when no answer comes."""
+        asker: asyncio.Future[Standing] = asyncio.get_running_loop().create_future()
+        self._asking.setdefault(peer, []).append(asker)
+        try:
+            async with asyncio.timeout(STANDING_WAIT_S):
+                return await asker
+        except TimeoutError:
+            return None
+        finally:
+            if asker in (asking := self._asking.get(peer, [])):
+                asking.remove(asker)
 
     def on_work(self, wake: Callable[[int], None]) -> None:
         def committed(peers: frozenset[int]) -> None:
