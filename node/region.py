@@ -105,7 +105,8 @@ class LocalRegion:
         command = self._exchange.command(peer, message, back_off_ms=wait_ms)
         if isinstance(command, Hear) and isinstance(command.message, Standing):
             for asker in self._asking.pop(peer, ()):
-                asker.set_result(command.message)
+                if not asker.done():
+                    asker.set_result(command.message)
         return await self._put(peer, command)
 
     async def _put(self, peer: int, command: Any) -> Sequence[Message]:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 from aiohttp import web
 
 from node.store.tokens import Token
-from node.web import accounts, events, health, limits, openapi, points, region, requests, reviews, transfers
+from node.web import accounts, events, health, limits, points, region, requests, reviews, transfers
 from node.web.desk import Desk
 from node.web.ports import NodeLike
 from node.web.problems import wrong
@@ -62,6 +63,7 @@ async def _document(_request: web.Request) -> web.Response:
     return web.Response(body=_read_document(), content_type="application/json")
 
 
+@cache
 def _read_document() -> bytes:
     return DOCUMENT.read_bytes()
 
@@ -101,12 +103,3 @@ async def _guard(request: web.Request, handler: Handler) -> web.StreamResponse:
     finally:
         method = request.method if resource is not None else "any"
         request.app[_DESK].metrics.request(method, where, status, time.perf_counter() - began)
-
-
-def main() -> None:
-    """Write the committed document anew: `python -m node.web.application`."""
-    DOCUMENT.write_bytes(openapi.encode(openapi.document(ROUTES)))
-
-
-if __name__ == "__main__":
-    main()
