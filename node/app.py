@@ -28,8 +28,8 @@ from node.services.office import Office
 from node.services.writer import Writer, WriterThread
 from node.store.engine import open_store
 from node.store.migrate import migrate
-from node.web.application import application
 from node.web.ports import Check, PeerStatus
+from node.web.server import application
 
 SWEEP_EVERY_S = 600.0
 """How often expired lots are looked for."""
@@ -125,16 +125,12 @@ class Node:
             await asyncio.sleep(SWEEP_EVERY_S)
 
     def on_batch(self, listen: Callable[[int, float], None]) -> None:
-        """Call `listen` after each batch, from the writer's thread, with its commands and the seconds it took."""
-        self.writer.on_batch(listen)
-
-    def on_batch(self, listen: Callable[[int, float], None]) -> None:
         """Call `listen` after each batch, from the writer's thread, with its number of commands and its seconds."""
         self.writer.on_batch(listen)
 
     def courier_status(self) -> Mapping[int, PeerStatus]:
         """How the courier stands with each peer."""
-        return {code: _peer_status(self.courier.status(code)) for code in self.region.peers()}
+        return {code: _status(self.courier.status(code)) for code in self.region.peers()}
 
     async def retry(self, peer: int) -> None:
         """Dial a peer now, whatever its back-off says."""
@@ -142,7 +138,7 @@ class Node:
 
     async def standing(self, peer: int) -> Standing | None:
         """How the peer sees this region, asked now; None when it does not answer."""
-        return await self.region.ask(peer)
+        return await self.region.standing(peer)
 
     def readiness(self) -> Sequence[Check]:
         """What only this process knows: its certificate and the age of its roster."""
@@ -159,7 +155,7 @@ class Node:
             Check(
                 name="roster",
                 ok=not roster.grace_s or old_s <= roster.grace_s,
-                detail=f"roster version {roster.version} is {old_s // 86_400} days old: ask the keepers for a newer one",
+                detail=f"roster version {roster.version} is {old_s // 86_400} days old: ask the keepers for one",
                 vital=False,
             ),
         )
@@ -183,18 +179,4 @@ def _status(found: links.Standing) -> PeerStatus:
         next_dial_ms=found.back_off.next_dial_ms,
         last_contact_ms=found.back_off.last_contact_ms,
         last_error=found.back_off.last_error,
-    )
-
-
-def _peer_status(standing: links.Standing) -> PeerStatus:
-    back_off = standing.back_off
-    return PeerStatus(
-        connected=standing.connected,
-        dialled_by=standing.dialled_by,
-        since_ms=standing.since_ms,
-        dialling=standing.dialling,
-        failures=back_off.failures,
-        next_dial_ms=back_off.next_dial_ms,
-        last_contact_ms=back_off.last_contact_ms,
-        last_error=back_off.last_error,
     )

@@ -25,8 +25,6 @@ from node.store import schema
 from node.store.engine import Store
 
 PROTOCOL_VERSIONS = (1,)
-ANSWER_WAIT_S = 3 * limits.HANDSHAKE_RETRY_S
-"""How long a peer is given to say how it sees this region."""
 STANDING_WAIT_S = 2 * limits.HANDSHAKE_RETRY_S + 1.0
 """How long a peer may take to say how it sees this region."""
 
@@ -48,7 +46,6 @@ class LocalRegion:
         self._office, self._store, self._writer, self._exchange = office, store, writer, exchange
         self._peers: tuple[int, Mapping[int, Peer]] = (0, {})
         self._progress: dict[int, _Progress] = {}
-        self._asking: dict[int, asyncio.Future[Standing]] = {}
         self._asking: dict[int, list[asyncio.Future[Standing]]] = {}
         with store.read() as conn:
             self._back_offs = {
@@ -82,17 +79,6 @@ class LocalRegion:
     async def opened(self, peer: int) -> Sequence[Message]:
         self._progress.pop(peer, None)
         return await self._put(peer, Begin(peer=peer))
-
-    async def ask(self, peer: int) -> Standing | None:
-        """How the peer sees this region; None when it does not answer in time."""
-        asking = self._asking.get(peer)
-        if asking is None:
-            asking = self._asking[peer] = asyncio.get_running_loop().create_future()
-        try:
-            return await asyncio.wait_for(asyncio.shield(asking), ANSWER_WAIT_S)
-        except TimeoutError:
-            self._asking.pop(peer, None)
-            return None
 
     async def hear(self, peer: int, message: Message) -> Sequence[Message]:
         if isinstance(message, Fault):
