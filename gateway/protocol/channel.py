@@ -17,7 +17,6 @@ from gateway.protocol.errors import Malformed, Restored, TooLarge
 from gateway.protocol.merkle import Frontier, Nodes
 from gateway.protocol.values import NO_EPOCH, Draft, Epoch, Frame, Gap, Head, Log, NotReady, Receipt, Stale
 
-
 EMPTY = Frontier()
 
 

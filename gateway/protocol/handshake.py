@@ -25,9 +25,14 @@ def propose(channel: Channel, now_ms: int, nonce: int, known: int = 0) -> tuple[
     """Begin, or begin again, with an epoch nobody has used. Nothing is sealed or applied until it is fenced."""
     proposal = Epoch(fresh_number(channel, known, now_ms), nonce)
     channel = replace(channel, proposal=proposal, ready=False, peer_open=False)
-    return channel, Resume(
+    return channel, resume(channel)
+
+
+def resume(channel: Channel) -> Resume:
+    """The proposal under way, said again where its answer did not come."""
+    return Resume(
         log=channel.out,
-        epoch=proposal,
+        epoch=channel.proposal,
         holds_size=channel.held,
         holds_root=channel.in_frontier.root(),
         peer_epoch=channel.peer_epoch,

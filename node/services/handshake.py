@@ -10,6 +10,7 @@ from gateway.protocol import handshake
 from gateway.protocol.channel import Channel, Condition
 from gateway.protocol.errors import Restored, Unauthentic
 from gateway.protocol.values import (
+    NO_EPOCH,
     Ask,
     Behind,
     Control,
@@ -63,7 +64,11 @@ def _nothing(command: object, office: Office, wishes: Wishes) -> None:
 
 @handles(Begin, _nothing)
 def begin(command: Begin, office: Office, batch: Batch) -> Said:
-    """Resume until my epoch is fenced, Ask afterwards."""
+    """Resume until my epoch is fenced, Ask afterwards.
+
+    What was proposed once is proposed again: a new epoch each time would make the answer to the one before worthless,
+    and a peer slower than the repetition could never let this region start.
+    """
     return _begin(batch.channel(command.peer), office, batch)
 
 
@@ -72,6 +77,8 @@ def _begin(channel: Channel, office: Office, batch: Batch) -> Said:
         return ()
     if channel.ready:
         return (handshake.ask(channel),)
+    if channel.proposal != NO_EPOCH:
+        return (handshake.resume(channel),)
     return (_propose(channel, office, batch),)
 
 
