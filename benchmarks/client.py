@@ -18,7 +18,7 @@ from benchmarks.regions import CATEGORY, Pair, resident
 LINES = 1_000
 """Transfers in one bulk call, the most the API takes."""
 ANSWER_WAIT_S = 60.0
-_ORDERS_PATH = "/v1/transfers/bulk"
+_ORDERS_PATH = "/v1/transfers"
 
 
 class Connection:

@@ -29,9 +29,13 @@ DRAIN_S = 60.0
 _PAGE = 1_000
 
 
+class _Transfer(msgspec.Struct):
+    key: str
+
+
 class _Happened(msgspec.Struct):
     kind: str
-    key: str = ""
+    transfer: _Transfer
 
 
 class _Page(msgspec.Struct):
@@ -104,7 +108,7 @@ class Load:
         return journey
 
     async def trickle(self, rate: float, seconds: float) -> Journey:
-        """Submit `rate` transfers a second in calls due every `TICK_S`, whether or not the ones before were answered."""
+        """Submit `rate` transfers a second in calls due every `TICK_S`, answered or not the ones before."""
         journey = Journey()
         lines = max(1, round(rate * TICK_S))
         count = round(seconds / TICK_S)
@@ -156,7 +160,7 @@ class Load:
             at = time.monotonic()
             page = self._decode(body)
             self._cursor = page.next
-            posted = [event.key for event in page.events if event.kind == "posted"]
+            posted = [event.transfer.key for event in page.events if event.kind == "posted"]
             if len(posted) != len(page.events):
                 raise ChildError(f"not every transfer was accepted: {body[:500]!r}")
             journey.pages.append((at, posted))

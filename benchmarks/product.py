@@ -1,4 +1,4 @@
-"""The product end to end: two ``hutong serve`` processes over mutual TLS, from HTTP bulk call to the outcome read there.
+"""The product end to end: two ``hutong serve`` processes over mutual TLS, from HTTP bulk call to outcome read.
 
 Nothing is switched off: every commit is durable before it is answered, every batch is signed and verified. A run
 saturates the pair, then loads it with a tenth of what it managed, stops both regions and counts in their databases.
@@ -121,7 +121,7 @@ def database_bytes(site: Site) -> int:
 
 
 def verify(pair: Pair, journeys: Sequence[Journey]) -> None:
-    """Count in both databases what was done. Raises `ChildError` when one transfer or one point is not where it must."""
+    """Count in both databases what was done. Raises `ChildError` when one transfer or point is not where it must."""
     count, points = sum(j.submitted for j in journeys), sum(j.points for j in journeys)
     told = sum(len(keys) for journey in journeys for _, keys in journey.pages)
     sides = [_standing(site, state) for site, state in zip(pair.sites, (State.POSTED, State.ACCEPTED), strict=True)]

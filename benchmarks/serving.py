@@ -101,8 +101,7 @@ def serving(*sites: Site) -> Iterator[list[Served]]:
     """The regions' processes, ready, for the length of the block; at its end they have stopped by themselves."""
     running: list[Served] = []
     try:
-        for site in sites:
-            running.append(start(site))
+        running.extend(map(start, sites))
         for served in running:
             served.wait_until_ready()
         yield running
