@@ -29,7 +29,7 @@ class StoredLogs:
         self._heard = {row.peer: _Reader(self._frames(row.in_log)) for row in rows}
         o = schema.outbox
         counts = conn.execute(select(o.c.peer, func.count()).group_by(o.c.peer))
-        self._waiting: dict[int, int] = dict(counts.tuples().all())
+        self._waiting: dict[int, int] = {row.peer: row[1] for row in counts}
 
     def said(self, peer: int, number: int) -> Message | None:
         """See the protocol."""
