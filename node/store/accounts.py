@@ -81,7 +81,7 @@ def find(conn: Connection, name: str, today: int) -> Account | None:
         select(b, c.c.code).join(c, c.c.no == b.c.category).where(b.c.account == found.no).order_by(c.c.no)
     ).all()
     codes = {row.no: row.code for row in balances}
-    final = dict(conn.execute(select(ch.c.peer, ch.c.final)).tuples().all())
+    final = {row.peer: row.final for row in conn.execute(select(ch.c.peer, ch.c.final))}
     columns = [lo.c[name] for name in _LOT_COLUMNS]
     lots = [
         Lot(*row)

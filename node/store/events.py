@@ -38,4 +38,4 @@ def kinds_after(conn: Connection, no: int) -> dict[int, int]:
     """How many events of each kind there are above `no`."""
     e = schema.event
     query = select(e.c.kind, func.count()).where(e.c.no > no).group_by(e.c.kind)
-    return dict(conn.execute(query).tuples().all())
+    return {row[0]: row[1] for row in conn.execute(query)}

@@ -84,7 +84,7 @@ def positions(conn: Connection) -> list[Position]:
 def books(conn: Connection) -> list[Books]:
     """Per category. Adds up every balance and every lot: for checks, not for every second."""
     a, b, c, lo = schema.account, schema.balance, schema.category, schema.lot
-    categories = dict(conn.execute(select(c.c.no, c.c.code).order_by(c.c.no)).tuples().all())
+    categories = {row.no: row.code for row in conn.execute(select(c.c.no, c.c.code).order_by(c.c.no))}
     system = {
         (r.name, r.category): r
         for r in conn.execute(
@@ -150,8 +150,8 @@ def accounts(conn: Connection) -> int:
 def placed_after(conn: Connection, me: int, no: int) -> tuple[int, int, int]:
     """How many transfers numbered above `no` left and arrived, and the number of the newest."""
     t = schema.transfer
-    rows = conn.execute(select(t.c.source == me, func.count()).where(t.c.no > no).group_by(t.c.source == me)).tuples()
-    by_direction = {bool(outgoing): count for outgoing, count in rows}
+    rows = conn.execute(select(t.c.source == me, func.count()).where(t.c.no > no).group_by(t.c.source == me))
+    by_direction = {bool(row[0]): row[1] for row in rows}
     newest = conn.scalar(select(func.max(t.c.no))) or 0
     return by_direction.get(True, 0), by_direction.get(False, 0), newest
 
@@ -159,8 +159,8 @@ def placed_after(conn: Connection, me: int, no: int) -> tuple[int, int, int]:
 def channels(conn: Connection) -> list[ChannelState]:
     """Every channel: a few rows by primary key each."""
     ch, g, o = schema.channel, schema.log, schema.outbox
-    sizes = dict(conn.execute(select(g.c.no, g.c.size)).tuples().all())
-    waiting: dict[int, int] = dict(conn.execute(select(o.c.peer, func.count()).group_by(o.c.peer)).tuples().all())
+    sizes = {row.no: row.size for row in conn.execute(select(g.c.no, g.c.size))}
+    waiting = {row[0]: row[1] for row in conn.execute(select(o.c.peer, func.count()).group_by(o.c.peer))}
     return [
         ChannelState(
             row.peer,

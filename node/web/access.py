@@ -28,8 +28,11 @@ class Tokens:
         scheme, _, secret = (authorization or "").partition(" ")
         if scheme.lower() != "bearer" or not secret.strip():
             raise Wrong("token_missing", headers=_CHALLENGE)
-        await self._refresh()
+        now = time.monotonic()
+        await self._refresh(now - limits.TOKEN_AGE_S)
         wanted = digest(secret.strip())
+        if wanted not in self._known:
+            await self._refresh(now)  # it may have been made a moment ago
         token = self._known.get(wanted)
         if token is None or not hmac.compare_digest(token.digest, wanted):
             raise Wrong("token_refused", headers=_CHALLENGE)
@@ -37,11 +40,12 @@ class Tokens:
             raise Wrong("scope_missing", f"the scope `{scope}` is needed; this token has {', '.join(token.scopes)}")
         return token
 
-    async def _refresh(self) -> None:
-        if time.monotonic() - self._read_at < limits.TOKEN_AGE_S:
+    async def _refresh(self, since: float) -> None:
+        """See to it that the tokens were read after `since`. Callers who come together share one read."""
+        if self._read_at >= since:
             return
         async with self._reading:
-            began = time.monotonic()
-            if began - self._read_at >= limits.TOKEN_AGE_S:
+            if self._read_at < since:
+                began = time.monotonic()
                 self._known = await self._read()
                 self._read_at = began

@@ -27,7 +27,7 @@ async def readyz(call: Call) -> web.Response:
     desk = call.desk
     checks = [await _database(desk), *await _channels(desk), *desk.node.readiness()]
     ready = all(check.ok for check in checks if check.vital)
-    said = [answers.Checked(check.name, check.ok, check.vital, check.detail) for check in checks]
+    said = [answers.Checked(check.name, check.ok, check.vital, "" if check.ok else check.detail) for check in checks]
     return respond(answers.Readiness(ready, said), 200 if ready else 503)
 
 
