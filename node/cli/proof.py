@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from rich.console import RenderableType
 
 from node.cli.account import region_code
 from node.cli.command import HERE, Directory, command, replace_file
@@ -75,7 +76,7 @@ def proof(
         "holds": holds(checks),
         "checks": [{"code": c.code, "ok": c.ok, "detail": c.detail} for c in checks],
     }
-    shown = [
+    shown: list[RenderableType] = [
         facts([(say("证明文件", "Proof"), target)]),
         table(say("核验", "Checks"), ["", say("检查", "Check"), say("说明", "Detail")], rows),
         say("任何人可离线核验：", "Anybody checks it offline:")

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Sequence
+
+_NUMBER = re.compile(r"[1-9][0-9]*")
 
 CONFIG = """\
 # 互通节点配置，修改后重启 hutong serve 生效。 Configuration of a region's node; restart `hutong serve` after changes.
@@ -60,7 +63,7 @@ def config_text(template: str, **values: str | Sequence[str]) -> str:
     """The template with each value as TOML writes it (a JSON string or list of them is the same text)."""
     return template.format(
         **{
-            key: value if key == "region" and str(value).isdigit() else json.dumps(value, ensure_ascii=False)
+            key: value if key == "region" and _NUMBER.fullmatch(str(value)) else json.dumps(value, ensure_ascii=False)
             for key, value in values.items()
         }
     )
