@@ -25,7 +25,7 @@ OUTSTANDING = 12 * LINES
 """At saturation: transfers submitted whose outcome has not been read."""
 TICK_S = 0.01
 """At a fixed rate, a bulk call this often."""
-DRAIN_S = 60.0
+DRAIN_S = 120.0
 _PAGE = 1_000
 
 
@@ -76,7 +76,7 @@ class Load:
         self._cursor = 0
         self._stock: list[Call] = []
         self._submitted = 0
-        self._room = asyncio.Condition()
+        self._room = asyncio.Condition()  # of the event loop at work
         self.seen = 0
         """Outcomes read so far."""
 
@@ -132,12 +132,36 @@ class Load:
         await self._drive(journey, clock, submit)
         return journey
 
+    async def queue(self, calls: int) -> Journey:
+        """Submit so many calls while their outcomes cannot come: they are answered, and what they ordered waits."""
+        journey = Journey()
+        connection = await Connection.open(self._pair.source.http_port)
+        for _ in range(calls):
+            self._submitted += LINES
+            await _send(connection, bulk_call(self._pair, self._drawn, LINES), journey)
+        connection.close()
+        return journey
+
+    async def watch(self) -> Journey:
+        """Submit nothing; read until every outcome is known."""
+        journey = Journey()
+
+        async def nothing() -> None:
+            pass
+
+        async def submit(_connection: Connection) -> None:
+            pass
+
+        await self._drive(journey, nothing, submit)
+        return journey
+
     async def _drive(
         self,
         journey: Journey,
         conduct: Callable[[], Coroutine[Any, Any, None]],
         submit: Callable[[Connection], Coroutine[Any, Any, None]],
     ) -> None:
+        self._room = asyncio.Condition()
         opened = [await Connection.open(self._pair.source.http_port) for _ in range(CONNECTIONS + 1)]
         try:
             async with asyncio.TaskGroup() as tasks:
