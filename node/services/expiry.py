@@ -54,7 +54,7 @@ def sweep(command: Sweep, office: Office, batch: Batch) -> Swept:
     batch.load_lots({row.balance for row in rows})
     booked: list[tuple[int, int, int, int, int]] = []
     for row in rows:
-        lot: Lot | None = batch.lots[row.balance].get(row.no)
+        lot: Lot | None = batch.lots_of(row.balance).get(row.no)
         if lot is None or not lot.remaining or not is_clear(lot, batch.final):
             continue
         breakage = batch.system_balance(BREAKAGE, row.category)

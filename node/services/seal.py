@@ -38,17 +38,17 @@ def seal(batch: Batch) -> None:
         if channel.sealing:
             if backlog:
                 waiting = _take_from_outbox(batch, peer)
-            _number(batch, channel, waiting, late=bool(backlog))
+            _number(batch, channel, waiting)
 
 
-def _number(batch: Batch, channel: Channel, waiting: Sequence[Waiting], *, late: bool) -> None:
+def _number(batch: Batch, channel: Channel, waiting: Sequence[Waiting]) -> None:
     log = batch.books.logs[batch.books.me, channel.peer]
     for chunk in _chunks(waiting):
         channel, sealed = channels.seal(channel, [w.draft for w in chunk])
         _append(batch, log, sealed)
         uncleared = batch.books.uncleared.setdefault(channel.peer, deque())
-        for number, (draft, transfer) in enumerate(((w.draft, w.transfer) for w in chunk), sealed.first):
-            if late and transfer is not None:
+        for number, (draft, transfer, told) in enumerate(((w.draft, w.transfer, w.number) for w in chunk), sealed.first):
+            if told != number and transfer is not None:
                 _tell_number(batch, draft, transfer, number)
             if draft.kind == Kind.ACCEPT and transfer is not None:
                 held = transfer.hold or 0
@@ -81,7 +81,7 @@ def _tell_number(batch: Batch, draft: Draft, transfer: Transfer, number: int) ->
     if draft.kind == Kind.ACCEPT and transfer.state == State.ACCEPTED:
         balance = transfer.balance or 0
         batch.load_lots([balance])
-        for lot in list(batch.lots[balance].values()):
+        for lot in batch.lots_of(balance).values():
             if lot.transfer == transfer.no:
                 batch.seal_lot(lot, number)
 
@@ -117,7 +117,8 @@ def _take_from_outbox(batch: Batch, peer: int) -> list[Waiting]:
 def seal_again(batch: Batch, channel: Channel, keep: int) -> None:
     """Take back my frames from number `keep` on, which the peer never held, and number them anew, in the same order.
 
-    Only their epoch and `seen` change, so transfers keep their numbers. One segment at a time: memory stays bounded.
+    Only their epoch and `seen` change, so transfers keep their numbers. One segment at a time: memory stays bounded. A
+    segment that `keep` divides keeps its beginning as it was.
     """
     log = batch.books.logs[batch.books.me, channel.peer]
     frontier = merkle.frontier_at(batch.nodes(batch.books.me, channel.peer), keep)
@@ -127,16 +128,19 @@ def seal_again(batch: Batch, channel: Channel, keep: int) -> None:
     logs.cut(batch.conn, log, keep)
     for span in spans:
         segment = next(logs.segments(batch.conn, log, span.first, 1))
-        logs.remove(batch.conn, log, span.first)
+        frames, bodies = codec.unpack_frames(segment.frames), codec.unpack_bodies(segment.bodies or b"")
+        kept = max(keep - span.first, 0)
+        if kept:
+            logs.shorten(batch.conn, log, span.first, frames[:kept], bodies[:kept], frontier.root())
+        else:
+            logs.remove(batch.conn, log, span.first)
         drafts = []
-        for raw, body in zip(
-            codec.unpack_frames(segment.frames), codec.unpack_bodies(segment.bodies or b""), strict=True
-        ):
+        for raw, body in zip(frames[kept:], bodies[kept:], strict=True):
             f = codec.decode_frame(raw)
             drafts.append(Draft(f.kind, f.reply, f.id, body, f.category, f.amount, f.becomes, f.arriving))
         channel, sealed = channels.seal(channel, drafts)
-        if sealed.first != span.first:
-            raise AssertionError(f"frames {span.first} on were taken back, {sealed.first} on were sealed again")
+        if sealed.first != span.first + kept:
+            raise AssertionError(f"frames {span.first + kept} on were taken back, {sealed.first} on were sealed again")
         _append(batch, log, sealed)
     if channel.size != end:
         raise AssertionError(f"{end - keep} frames were taken back, {channel.size - keep} were sealed again")

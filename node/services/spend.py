@@ -60,7 +60,7 @@ def _redeem(command: Spend, command_id: bytes, batch: Batch) -> str:
         raise Refused(Reason.ACCOUNT_FROZEN, f"the account {command.account!r} is frozen")
     category = category_of(batch, command.category)
     balance = account.balances.get(category, 0)
-    lots = choose(batch.lots.get(balance, {}).values(), command.amount, today=batch.today, final=batch.final)
+    lots = choose(batch.lots_of(balance).values(), command.amount, today=batch.today, final=batch.final)
     redeemed = batch.system_balance(REDEEMED, category)
     posting = batch.post(Phase.SINGLE, balance, redeemed, command.amount, command=command_id, resident=balance)
     need = command.amount

@@ -37,6 +37,7 @@ class Waiting:
 
     draft: Draft
     transfer: Transfer | None
+    number: int | None = None  # what whoever said it was told, if anything
 
 
 class Batch(WorkingSet):
@@ -52,7 +53,6 @@ class Batch(WorkingSet):
         self._new_transfers: list[Transfer] = []
         self._decided: dict[int, Transfer] = {}
         self._balance_deltas: dict[int, list[int]] = {}
-        self._lot_deltas: dict[int, int] = {}
         self._sealed_lots: list[Row] = []
         self._account_states: dict[int, int] = {}
         self._channels: set[int] = set()
@@ -100,7 +100,7 @@ class Batch(WorkingSet):
             resident = account.kind == AccountKind.RESIDENT
             self.insert(schema.balance, (balance, account.no, category, resident, 0, 0, 0, 0))
             self.record(journal.Balanced(at=self.now_ms, no=balance, account=account.no, category=category))
-            self.lots[balance] = {}
+            self.whole.add(balance)
         return balance
 
     def system_balance(self, name: str, category: int) -> int:
@@ -158,7 +158,7 @@ class Batch(WorkingSet):
             for counter, times in CREDIT[Phase.CLEAR]:
                 self._deltas(credit.balance)[counter] += times * credit.amount
             for no, units in credit.returning:
-                self._lot_deltas[no] = self._lot_deltas.get(no, 0) + units
+                self.lot_deltas[no] = self.lot_deltas.get(no, 0) + units
                 lots = self.lots.get(credit.balance, {})
                 if no in lots:
                     lots[no].remaining += units
@@ -179,14 +179,13 @@ class Batch(WorkingSet):
         self._change_lot(lot, units)
 
     def _change_lot(self, lot: Lot, units: int) -> None:
-        self._lot_deltas[lot.no] = self._lot_deltas.get(lot.no, 0) + units
+        self.lot_deltas[lot.no] = self.lot_deltas.get(lot.no, 0) + units
         lot.remaining += units
 
     def grant(self, lot: Lot) -> None:
         """A new lot."""
         self._new.setdefault(schema.lot, []).append(_lot_row(lot))
-        if lot.balance in self.lots:
-            self.lots[lot.balance][lot.no] = lot
+        self.lots.setdefault(lot.balance, {})[lot.no] = lot
 
     def new_transfer(self, transfer: Transfer) -> None:
         """A transfer that was not here before."""
@@ -211,11 +210,11 @@ class Batch(WorkingSet):
         It is when the batch will be sealed at its end and nothing older waits in the outbox.
         """
         waiting = self.waiting.setdefault(peer, [])
-        waiting.append(Waiting(draft, transfer))
         channel = self.channel(peer)
-        if not channel.sealing or self.books.outboxes.get(peer):
-            return None
-        return channel.size + len(waiting) - 1
+        certain = channel.sealing and not self.books.outboxes.get(peer)
+        number = channel.size + len(waiting) if certain else None
+        waiting.append(Waiting(draft, transfer, number))
+        return number
 
     # -- channels ----------------------------------------------------------------------------------------------------
 
@@ -273,7 +272,7 @@ class Batch(WorkingSet):
             bulk.put(self.conn, schema.account, ("no",), ("state",), list(self._account_states.items()))
         if self._sealed_lots:
             bulk.put(self.conn, schema.lot, ("no",), ("clears",), self._sealed_lots)
-        if lots := [(no, units) for no, units in self._lot_deltas.items() if units]:
+        if lots := [(no, units) for no, units in self.lot_deltas.items() if units]:
             bulk.add(self.conn, schema.lot, ("no",), ("remaining",), lots)
         if balances := [(no, *d) for no, d in self._balance_deltas.items() if any(d)]:
             bulk.add(self.conn, schema.balance, ("no",), Counters._fields, balances)

@@ -126,6 +126,14 @@ def remove(conn: Connection, log: int, first: int) -> None:
         conn.execute(delete(table).where(table.c.log == log, table.c.first == first))
 
 
+def shorten(conn: Connection, log: int, first: int, frames: list[bytes], bodies: list[bytes], root: bytes) -> None:
+    """Take back all but these, the first frames of the segment that begins at `first`. `root` is the root after them."""
+    s, b = schema.segment, schema.body
+    kept = {"size": first + len(frames), "frames": codec.pack_frames(frames), "root": root}
+    conn.execute(update(s).where(s.c.log == log, s.c.first == first).values(kept))
+    conn.execute(update(b).where(b.c.log == log, b.c.first == first).values(bodies=codec.pack_bodies(bodies)))
+
+
 def body_at(conn: Connection, log: int, number: int) -> bytes:
     """The salted body of one frame; empty when it was erased."""
     segment = next(segments(conn, log, number, 1))

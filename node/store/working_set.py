@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any
 
@@ -62,6 +62,8 @@ class WorkingSet:
         self.accounts_by_no: dict[int, Account] = {}
         self.addresses: dict[bytes, Any] = {}
         self.lots: dict[int, dict[int, Lot]] = {}  # balance -> lot number -> lot
+        self.lot_deltas: dict[int, int] = {}  # lot -> what the batch has changed of its remainder
+        self.whole: set[int] = set()  # balances of which every lot with something left is in `lots`
         self.transfers: dict[tuple[bytes, int], Transfer] = {}
         self.outcomes: dict[bytes, Outcome] = {}
 
@@ -76,7 +78,8 @@ class WorkingSet:
             columns = ("alias", "account", "sender", "purpose", "expires_ms")
             for row in bulk.select_in(self.conn, schema.address, columns, "alias", aliases):
                 self.addresses[row[0]] = row
-        names = {n for n in wishes.names | wishes.payers if n not in self.accounts}
+        # PostgreSQL's texts have no zero bytes, and so no name has one.
+        names = {n for n in wishes.names | wishes.payers if n not in self.accounts and "\0" not in n}
         numbers = {row[1] for row in self.addresses.values()} - self.accounts_by_no.keys()
         self._load_accounts("name", list(names))
         self._load_accounts("no", list(numbers))
@@ -98,19 +101,27 @@ class WorkingSet:
 
     def load_lots(self, balances: Iterable[int]) -> None:
         """Read the lots of these balances of which something remains."""
-        missing = [b for b in balances if b not in self.lots]
-        for balance in missing:
-            self.lots[balance] = {}
+        missing = [b for b in balances if b not in self.whole]
+        self.whole.update(missing)
         for row in bulk.select_in(self.conn, schema.lot, _LOT_COLUMNS, "balance", missing, where="remaining > 0"):
-            self.lots[row[1]][row[0]] = Lot(*row)
+            self._add_lot(row)
+
+    def lots_of(self, balance: int) -> dict[int, Lot]:
+        """The lots of a balance, by number, as far as they were asked for or made by the batch."""
+        return self.lots.get(balance, {})
 
     def load_lots_by_no(self, numbers: list[int]) -> list[Lot]:
         """Lots by number, whatever remains of them."""
-        found = []
-        for row in bulk.select_in(self.conn, schema.lot, _LOT_COLUMNS, "no", numbers):
-            lot = self.lots.setdefault(row[1], {}).setdefault(row[0], Lot(*row))
-            found.append(lot)
-        return found
+        return [self._add_lot(row) for row in bulk.select_in(self.conn, schema.lot, _LOT_COLUMNS, "no", numbers)]
+
+    def _add_lot(self, row: Sequence[Any]) -> Lot:
+        """A lot that was read, as the batch has it: another way to it may have come before."""
+        lots = self.lots.setdefault(row[1], {})
+        lot = lots.get(row[0])
+        if lot is None:
+            lot = lots[row[0]] = Lot(*row)
+            lot.remaining += self.lot_deltas.get(lot.no, 0)
+        return lot
 
     def _load_transfers(self, by: str, values: list[Any]) -> None:
         for row in bulk.select_in(self.conn, schema.transfer, _TRANSFER_COLUMNS, by, values):
