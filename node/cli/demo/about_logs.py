@@ -61,8 +61,9 @@ def messages_are_the_transfers(case: Case) -> Check:
                 else:
                     asked[a, b, frame.id] += 1
         due = Counter((t.source, t.destination, t.id) for t in case.outgoing.values())
-        yield unless(asked == due, "some transfer was not offered exactly once")
-        yield unless(answered == due, "some transfer was not answered exactly once")
+        for what, found in (("offered", asked), ("answered", answered)):
+            if found != due:
+                yield f"not every transfer was {what} exactly once"
 
     zh, en = "每笔转移恰好提出一次、答复一次", "every transfer was offered once and answered once"
     return check("offered_once_answered_once", zh, en, look())

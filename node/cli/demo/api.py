@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
 from types import TracebackType
 from typing import Any
 
@@ -12,7 +14,7 @@ import aiohttp
 import msgspec
 
 from node.cli.demo.process import RegionProcess
-from node.errors import NodeError
+from node.errors import Unavailable
 
 LINES_PER_CALL = 1_000
 CALL_S = 30.0
@@ -27,27 +29,28 @@ _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder().decode
 
 
-class NoAnswer(NodeError):
+class NoAnswer(Unavailable):
     """A call was not answered: what it asked for may or may not have been done."""
 
 
-class Refusing(NodeError):
+class Refusing(Unavailable):
     """A region refused what the demonstration needs."""
 
 
 class Api:
-    """One region's API. `lines_again` counts the lines sent again because a call was not answered."""
+    """One region's API. `calls_again` counts the calls made again because one was not answered."""
 
     def __init__(self, region: RegionProcess) -> None:
         self.region = region
-        self.calls = self.calls_again = self.lines_again = 0
+        self.calls_again = 0
+        self._token = ""
         self._session: aiohttp.ClientSession | None = None
 
     async def __aenter__(self) -> Api:
-        token = self.region.token_file.read_text(encoding="ascii").strip()
+        self._token = self.region.token_file.read_text(encoding="ascii").strip()
         self._session = aiohttp.ClientSession(
             self.region.url,
-            headers={"Authorization": f"Bearer {token}"},
+            headers={"Authorization": f"Bearer {self._token}"},
             timeout=aiohttp.ClientTimeout(total=CALL_S),
         )
         return self
@@ -63,7 +66,6 @@ class Api:
     async def _call(self, method: str, path: str, **how: Any) -> tuple[int, bytes]:
         """Status and body. Raises NoAnswer; an answer of 429 or 503 says that nothing was done, and is one too."""
         assert self._session is not None
-        self.calls += 1
         try:
             async with self._session.request(method, path, **how) as response:
                 status, body = response.status, await response.read()
@@ -89,6 +91,23 @@ class Api:
             raise Refusing(f"{self.region.code} {path}: {len(answers)} answers to {len(lines)} lines")
         return answers
 
+    @asynccontextmanager
+    async def unheard(self, path: str, lines: Sequence[Mapping[str, Any]]) -> AsyncIterator[None]:
+        """One call whose answer nobody reads: for its sender the network has lost it."""
+        data = b"".join(_encode(line) + b"\n" for line in lines)
+        head = (
+            f"POST {path} HTTP/1.1\r\nHost: {self.region.http}\r\nAuthorization: Bearer {self._token}\r\n"
+            f"Content-Type: application/x-ndjson\r\nContent-Length: {len(data)}\r\nConnection: close\r\n\r\n"
+        )
+        host, _, port = self.region.http.rpartition(":")
+        _, writer = await asyncio.open_connection(host, int(port))
+        try:
+            writer.write(head.encode() + data)
+            await writer.drain()
+            yield
+        finally:
+            writer.transport.abort()
+
     def _read(self, path: str, status: int, body: bytes) -> Any:
         if not 200 <= status < 300:
             raise Refusing(f"{self.region.code} {path}: status {status}: {body[:300].decode(errors='replace')}")
@@ -108,21 +127,21 @@ class Api:
         """
         answers: dict[int, dict[str, Any]] = {}
         left = list(range(len(lines)))
-        async with asyncio.timeout(ATTEMPTS_S):
-            while left:
-                try:
-                    answers |= zip(left, await self.bulk(path, [lines[n] for n in left]), strict=True)
-                except NoAnswer:
-                    self.region.check()
-                    if unanswered is not None:
-                        unanswered([lines[n] for n in left])
-                else:
-                    left = [n for n in left if answers[n].get("status") in (429, 503)]
-                if left:
-                    self.calls_again += 1
-                    self.lines_again += len(left)
-                    await asyncio.sleep(AGAIN_S)
-        return [answers[n] for n in range(len(lines))]
+        end = time.monotonic() + ATTEMPTS_S
+        while True:
+            try:
+                answers |= zip(left, await self.bulk(path, [lines[n] for n in left]), strict=True)
+                left = [n for n in left if answers[n].get("status") in (429, 503)]
+            except NoAnswer:
+                self.region.check()
+                if time.monotonic() > end:
+                    raise
+                if unanswered is not None:
+                    unanswered([lines[n] for n in left])
+            if not left:
+                return [answers[n] for n in range(len(lines))]
+            self.calls_again += 1
+            await asyncio.sleep(AGAIN_S)
 
     async def ready(self) -> bool:
         """Whether the region says that it can serve."""

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -93,9 +93,13 @@ def root_of(frames: list[bytes]) -> bytes:
 @contextmanager
 def opened(path: Path) -> Iterator[sqlite3.Connection]:
     """A region's file, read-only, as one committed state."""
-    with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=10.0)) as connection:
+    with closing(sqlite3.connect(_read_only(path), uri=True, isolation_level=None, timeout=10.0)) as connection:
         connection.execute("BEGIN")
         yield connection
+
+
+def _read_only(path: Path) -> str:
+    return f"{path.absolute().as_uri()}?mode=ro"
 
 
 def read(region: int, path: Path) -> Books:
@@ -122,14 +126,14 @@ def read(region: int, path: Path) -> Books:
         )
 
 
-def orders_so_far(path: Path) -> int:
-    """How many orders a region has taken: those it holds or has decided, and those it refused."""
-    with opened(path) as connection:
-        return _number(
-            connection,
-            "SELECT (SELECT count(*) FROM transfer WHERE client_key IS NOT NULL)"
-            " + (SELECT count(*) FROM outcome WHERE command = 'order')",
-        )
+@contextmanager
+def watched(path: Path) -> Iterator[Callable[[], int]]:
+    """Tells, each time it is called, how many orders the region has taken: held or decided, and refused."""
+    query = """
+        SELECT (SELECT count(*) FROM transfer WHERE client_key IS NOT NULL)
+               + (SELECT count(*) FROM outcome WHERE command = 'order')"""
+    with closing(sqlite3.connect(_read_only(path), uri=True, isolation_level=None, timeout=10.0)) as connection:
+        yield lambda: _number(connection, query)
 
 
 def heads(path: Path) -> dict[LogKey, tuple[int, bytes]]:
@@ -145,13 +149,6 @@ def undecided(path: Path, before_ms: int = 1 << 62) -> int:
         query = "SELECT count(*) FROM transfer WHERE state IN (1, 11, 12) AND at_ms <= ?"
         number: int = connection.execute(query, (before_ms,)).fetchone()[0]
         return number
-
-
-def committed(path: Path, before_ms: int) -> set[str]:
-    """Keys of the orders that had been taken by then and led to a transfer."""
-    with opened(path) as connection:
-        query = "SELECT client_key FROM transfer WHERE client_key IS NOT NULL AND at_ms <= ?"
-        return {key for (key,) in connection.execute(query, (before_ms,))}
 
 
 def _number(connection: sqlite3.Connection, query: str) -> int:

@@ -21,13 +21,13 @@ from node.errors import Unavailable
 from node.services.csv_file import AwardRow
 
 KILLED = 330200
-LINES_PER_ORDER = 100
-"""Transfers submitted in one call: small enough that many calls are under way when the region dies."""
+LINES_PER_ORDER = 250
+"""Transfers submitted in one call: few enough that many calls are made, and one is under way when the region dies."""
 LOOK_S = 0.02
 START_S = 45.0
 SETTLE_S = 60.0
-LOOKS = 1_000
-"""How often to look whether the region that is going to be killed has committed what it has not answered yet."""
+COMMITTED_S = 20.0
+"""How long the region that is to be killed may take to commit the orders whose answer is going to be lost."""
 
 Line = Mapping[str, Any]
 T = TypeVar("T")
@@ -48,6 +48,7 @@ class Kill:
     heads: Mapping[int, Mapping[LogKey, tuple[int, bytes]]] = field(default_factory=dict)
     in_flight: int = 0  # transfers without a decision at that moment, in all four regions
     unanswered: set[str] = field(default_factory=set)  # keys that were sent to it and got no answer
+    committed: int = 0  # orders it had taken of those
     at_ms: int = 0
     ready_s: float = 0.0  # serves again and talks with all others
     recovered_s: float = 0.0  # and everything that was under way is decided
@@ -64,6 +65,7 @@ class Drive:
     answers: dict[str, Answer] = field(default_factory=dict)
     kill: Kill = field(default_factory=Kill)
     _halfway: asyncio.Barrier = field(default_factory=lambda: asyncio.Barrier(5))
+    _killed: asyncio.Event = field(default_factory=asyncio.Event)
     _submitted: dict[int, int] = field(default_factory=dict)
 
     async def start(self) -> None:
@@ -136,10 +138,18 @@ class Drive:
             if waits and self._submitted.get(code, 0) >= half:
                 await self._halfway.wait()
                 waits = False
+                if code == KILLED:
+                    await self._lose_the_answer(api, chunk)
             answers = await api.insist("/v1/transfers", chunk, self._unanswered)
             self.answers |= {line["key"]: _answer(a) for line, a in zip(chunk, answers, strict=True)}
             self._submitted[code] = self._submitted.get(code, 0) + len(chunk)
             done(len(chunk))
+
+    async def _lose_the_answer(self, api: Api, lines: Sequence[Line]) -> None:
+        """Send orders whose answer never comes: they are committed, and then the region dies."""
+        async with api.unheard("/v1/transfers", lines):
+            self._unanswered(lines)
+            await self._killed.wait()
 
     def _unanswered(self, lines: Sequence[Line]) -> None:
         self.kill.unanswered.update(line["key"] for line in lines)
@@ -148,11 +158,12 @@ class Drive:
         """`kill -9` at the worst moment: orders are committed whose answers are not out, and messages are under way."""
         region = self.federation.region(KILLED)
         await self._halfway.wait()
-        for _ in range(LOOKS):
-            await asyncio.sleep(0)
-            if books.orders_so_far(region.database) > self._submitted[KILLED]:
-                break
+        with books.watched(region.database) as orders_taken:
+            before = self._submitted[KILLED]
+            await self._until(lambda: _now(orders_taken() > before), COMMITTED_S, f"{KILLED} took no order")
+            self.kill.committed = orders_taken() - before
         at = region.kill()
+        self._killed.set()
         self.kill.at_ms = time.time_ns() // 1_000_000
         self.kill.in_flight = sum(books.undecided(r.database) for r in self.federation.regions)
         self.kill.heads = {r.code: books.heads(r.database) for r in self.federation.regions}
@@ -200,6 +211,10 @@ class Drive:
             if time.monotonic() > end:
                 raise Unavailable(f"{otherwise} within {within_s:.0f} s")
             await asyncio.sleep(LOOK_S)
+
+
+async def _now(value: bool) -> bool:
+    return value
 
 
 def _award_line(award: AwardRow) -> Line:

@@ -34,8 +34,6 @@ class Outcome:
     checks: Sequence[Check]
     books: Mapping[int, Books]
     answers: Mapping[str, Answer]
-    answers_lost: int  # orders sent to the killed region that got no answer
-    committed_unanswered: int  # of these, orders it had taken before it died
     told: Mapping[int, Counter[str]]
 
 
@@ -64,13 +62,10 @@ async def examine(drive: Drive, orders: Mapping[int, Sequence[Line]]) -> Outcome
         checks += await proofs(case, killed, drive.federation.root)
         done(1)
     checks.append(recovered(drive))
-    committed = drive.kill.unanswered & books.committed(killed.database, drive.kill.at_ms)
     return Outcome(
         checks=checks,
         books=found,
         answers=again,
-        answers_lost=len(drive.kill.unanswered),
-        committed_unanswered=len(committed),
         told=told,
     )
 

@@ -13,13 +13,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from node.cli.demo.data import Member
-from node.errors import NodeError
+from node.errors import Unavailable
 
 STOP_S = 15.0
 """How long a process may take to stop in good order before it is killed."""
 
 
-class RegionDied(NodeError):
+class RegionDied(Unavailable):
     """A region's process ended when it should not have."""
 
 

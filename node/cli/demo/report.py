@@ -81,7 +81,7 @@ def shown(drive: Drive, outcome: Outcome, seconds: float) -> Iterator[Renderable
     yield _matrix(outcome)
     yield _outcomes(drive, outcome)
     yield _logs(outcome)
-    yield _killed(drive, outcome)
+    yield _killed(drive)
     yield _checks(outcome)
     yield _verdict(drive, outcome, seconds)
 
@@ -169,18 +169,18 @@ def _logs(outcome: Outcome) -> Table:
     return table(say("两边的日志头", "Heads of both sides of every log"), columns, rows)
 
 
-def _killed(drive: Drive, outcome: Outcome) -> Table:
+def _killed(drive: Drive) -> Table:
     kill, apis = drive.kill, drive.apis.values()
     rows: list[list[object]] = [
         [say("断电（kill -9）的地区", "region killed (kill -9)"), Text(f"{KILLED} {_name(KILLED)}", justify="right")],
         [say("当时在途的转移", "transfers under way at that moment"), kill.in_flight],
-        [say("提交后未得答复的转移", "orders sent that got no answer"), outcome.answers_lost],
-        [say("其中断电前已记账", "of these, committed before the kill"), outcome.committed_unanswered],
-        [say("以同一编号重发的行", "lines sent again under the same key"), sum(api.lines_again for api in apis)],
+        [say("提交后未得答复的转移", "orders sent that got no answer"), len(kill.unanswered)],
+        [say("其中断电前已记账", "of these, committed before the kill"), kill.committed],
+        [say("以同一编号重发的批次", "calls made again, with the same keys"), sum(api.calls_again for api in apis)],
         [say("重新就绪，秒", "ready and connected again, s"), _seconds(kill.ready_s)],
         [say("当时在途的全部办结，秒", "all that was under way decided, s"), _seconds(kill.recovered_s)],
     ]
-    return table(say("中途断电", "The kill"), ["", ""], rows)
+    return table(say("中途断电", "The kill"), [say("事项", "What"), say("数值", "Value")], rows)
 
 
 def _checks(outcome: Outcome) -> Table:

@@ -19,7 +19,7 @@ from node.cli.demo.api import Api
 from node.cli.demo.drive import Drive
 from node.cli.demo.finish import Outcome, examine
 from node.cli.demo.founding import Federation
-from node.cli.faults import Exit
+from node.cli.faults import Exit, Failed
 from node.cli.screen import Answer
 from node.cli.words import say
 
@@ -61,6 +61,8 @@ def demo(
             if keep:
                 value["running"] = _running(made)
                 shown += _kept(made)
+    except KeyboardInterrupt:
+        raise _interrupted() from None
     finally:
         signal.signal(signal.SIGTERM, before)
     fine = all(check.ok for check in outcome.checks)
@@ -74,6 +76,14 @@ def _first(error: BaseException) -> BaseException:
 def _interrupt(_number: int, _frame: object) -> None:
     """SIGTERM ends the demonstration as Ctrl-C does: by way of everything that has to be stopped."""
     raise KeyboardInterrupt
+
+
+def _interrupted() -> Failed:
+    what = say(
+        "演示已中断；已停止全部地区，未留下任何文件",
+        "interrupted; every region was stopped and nothing was left behind",
+    )
+    return Failed(what, say("可以重新运行。", "Run it again."), Exit.UNAVAILABLE, "interrupted")
 
 
 async def _run(made: Federation, loaded: data.Data) -> tuple[Drive, Outcome]:
