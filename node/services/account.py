@@ -10,7 +10,6 @@ from node.ledger.accounts import AccountKind, AccountState
 from node.ledger.journal import Opened
 from node.services.command import account_of, handles
 from node.services.office import Office
-from node.store import bulk, schema
 from node.store.batch import Batch, Wishes
 
 
@@ -55,15 +54,16 @@ def open_account(command: OpenAccount, office: Office, batch: Batch) -> AccountA
 
 
 def _state_wishes(command: SetAccountState, office: Office, wishes: Wishes) -> None:
-    wishes.payers.add(command.name)
+    wishes.names.add(command.name)
 
 
 @handles(SetAccountState, _state_wishes)
 def set_account_state(command: SetAccountState, office: Office, batch: Batch) -> AccountAnswer:
     """Raises Refused(ACCOUNT_NOT_EMPTY) when points remain, provisional or expired ones included, or are held."""
     account = account_of(batch, command.name)
-    if command.state is AccountState.CLOSED and (
-        _has_lots(batch, account.balances) or _has_holds(batch, account.balances)
+    if command.state is AccountState.CLOSED and not all(
+        c.available == c.debits_pending == c.credits_pending == 0
+        for c in batch.counters(list(account.balances.values()))
     ):
         raise Refused(Reason.ACCOUNT_NOT_EMPTY, "spend, transfer or let expire what is left, and let transfers end")
     if account.state != command.state:
@@ -71,15 +71,3 @@ def set_account_state(command: SetAccountState, office: Office, batch: Batch) ->
         batch.set_account_state(account)
         batch.record(Opened(at=batch.now_ms, account=account.no, name=account.name, state=int(command.state)))
     return AccountAnswer(name=account.name, state=command.state)
-
-
-def _has_lots(batch: Batch, balances: dict[int, int]) -> bool:
-    return any(lot.remaining for b in balances.values() for lot in batch.lots.get(b, {}).values())
-
-
-def _has_holds(batch: Batch, balances: dict[int, int]) -> bool:
-    numbers = list(balances.values())
-    pending: dict[int, int] = {
-        row[0]: row[1] for row in bulk.select_in(batch.conn, schema.balance, ("no", "debits_pending"), "no", numbers)
-    }
-    return any(pending.get(no, 0) + batch.held_now(no) for no in numbers)

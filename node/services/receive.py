@@ -57,13 +57,13 @@ def parse_body(frame: Frame, body: bytes) -> Body:
 
 def _wishes(command: Receive, office: Office, wishes: Wishes) -> None:
     wishes.transfers.update(frame.id for frame in command.frames)
-    for body in command.parsed:
+    for frame, body in zip(command.frames, command.parsed, strict=True):
         if isinstance(body, Offer):
             wishes.aliases.add(body.address)
             if body.cites:
                 wishes.transfers |= {body.cites, body.request}
         elif isinstance(body, bytes):
-            wishes.transfers.add(body)
+            wishes.transfers |= {body, reversal.return_id(frame.id, office)}
 
 
 Answer = Receipt | Gap | Stale | NotReady | Ask
@@ -136,6 +136,8 @@ def _apply(
             decision = refuse(command.peer, frame, number, Reason.MALFORMED_BODY, office, batch)
         elif region is None or not may(region.status, frame.kind, frame.reply):
             decision = refuse(command.peer, frame, number, Reason.REGION_NOT_ACTIVE, office, batch)
+            if isinstance(parsed, Offer) and parsed.request:
+                reversal.hear_refusal(command.peer, parsed.request, decision.reason, batch)
         elif frame.kind == Kind.OFFER and isinstance(parsed, Offer):
             decision = offer.hear_offer(command.peer, frame, parsed, number, office, batch)
         elif frame.kind == Kind.CANCEL:

@@ -17,7 +17,7 @@ from gateway.protocol.errors import Refused
 from gateway.protocol.transfer import NEVER, Event, State, step
 from gateway.protocol.values import Draft, Frame, Kind, Offer, Purpose, Reason, Slice
 from node.ledger import journal
-from node.ledger.accounts import clearing
+from node.ledger.accounts import AccountState, clearing
 from node.ledger.lots import Lot, is_clear, provenance_of
 from node.ledger.postings import Phase
 from node.ledger.transfers import Transfer
@@ -118,12 +118,17 @@ def unspent(original: Transfer, batch: Batch) -> list[Lot]:
     batch.load_lots([balance])
     lots = [
         lot
-        for lot in sorted(batch.lots[balance].values(), key=lambda lot: lot.no)
+        for lot in sorted(batch.lots_of(balance).values(), key=lambda lot: lot.no)
         if lot.transfer == original.no and lot.expires > batch.today and is_clear(lot, batch.final)
     ]
     if sum(lot.remaining for lot in lots) != original.arriving:
         raise Refused(Reason.ALREADY_SPENT)
     return lots
+
+
+def return_id(request: bytes, office: Office) -> bytes:
+    """The id of the transfer that grants a request to reverse."""
+    return office.public_id("#reversal", request.hex())
 
 
 def _send_back(original: Transfer, lots: list[Lot], request: bytes, office: Office, batch: Batch) -> Transfer:
@@ -132,7 +137,7 @@ def _send_back(original: Transfer, lots: list[Lot], request: bytes, office: Offi
         Slice(n, 0 if lot.expires == NEVER else lot.expires, provenance_of(lot))
         for n, lot in zip(blocks, lots, strict=True)
     )
-    transfer_id = office.public_id("#reversal", request.hex())
+    transfer_id = return_id(request, office)
     if (transfer_id, office.me) in batch.transfers:
         raise Refused(Reason.WRONG_STATE)
     back = Transfer(
@@ -154,11 +159,27 @@ def hear_return(back: Transfer, offer: Offer, number: int, office: Office, batch
         raise Refused(Reason.TRANSFER_UNKNOWN)
     if asked.state != ReversalState.ASKED:
         raise Refused(Reason.WRONG_STATE)
+    try:
+        return _take_back(back, original, offer, number, office, batch)
+    except Refused as refusal:
+        hear_refusal(back.source, offer.request, int(refusal.reason), batch)
+        raise
+
+
+def _take_back(
+    back: Transfer, original: Transfer, offer: Offer, number: int, office: Office, batch: Batch
+) -> journal.Decision:
+    if batch.holder(original.balance or 0).state == AccountState.CLOSED:
+        raise Refused(Reason.ACCOUNT_CLOSED)
     given = (back.category, back.amount, back.becomes, back.arriving)
     if given != (original.becomes, original.arriving, original.category, original.amount):
         raise Refused(Reason.TERMS_DIFFER)
+    category = batch.books.categories[back.becomes]
+    if not batch.books.has_room(category, back.arriving):
+        raise Refused(Reason.AMOUNT_OUT_OF_RANGE)
+    batch.books.take_in(category, back.arriving)
     balance = back.balance = original.balance or 0
-    faces = batch.system_balance(clearing(back.source), batch.books.categories[back.becomes])
+    faces = batch.system_balance(clearing(back.source), category)
     back.state = step(back.state, Event.ACCEPT)
     back.decided_ms = batch.now_ms
     back.hold = batch.post(Phase.PROVISIONAL, faces, balance, back.arriving, transfer=back.no, resident=balance)
@@ -173,7 +194,10 @@ def hear_return(back: Transfer, offer: Offer, number: int, office: Office, batch
 
 
 def hear_refusal(peer: int, request: bytes, reason: int, batch: Batch) -> bool:
-    """The destination will not send it back. False if nothing of the kind was asked of this peer."""
+    """The request has come to nothing, be it that the destination will not send it back or that it cannot be taken.
+
+    False if nothing of the kind was asked of this peer.
+    """
     r = schema.reversal
     asked = batch.conn.execute(select(r).where(r.c.id == request, r.c.peer == peer)).first()
     if asked is None or asked.state != ReversalState.ASKED:

@@ -7,7 +7,7 @@ of a batch are netted: one UPDATE per balance touched, never one per transfer.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from operator import attrgetter
+from operator import add, attrgetter
 from typing import Any
 
 from sqlalchemy import Connection, Table
@@ -88,9 +88,13 @@ class Batch(WorkingSet):
         """The account got another state."""
         self._account_states[account.no] = account.state
 
-    def held_now(self, balance: int) -> int:
-        """By how much this batch has changed what is held of a balance."""
-        return self._balance_deltas.get(balance, (0,))[0]
+    def counters(self, balances: list[int]) -> list[Counters]:
+        """The counters of these balances as the batch has left them so far."""
+        found = {b: Counters() for b in balances}
+        for no, *stored in bulk.select_in(self.conn, schema.balance, ("no", *Counters._fields), "no", balances):
+            found[no] = Counters(*stored)
+        changed = self._balance_deltas
+        return [Counters(*map(add, c, changed.get(b, Counters()))) for b, c in found.items()]
 
     def balance_of(self, account: Account, category: int) -> int:
         """The account's balance in a category, made when first needed."""

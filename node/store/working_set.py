@@ -99,6 +99,13 @@ class WorkingSet:
         ):
             self.accounts_by_no[account_no].balances[category] = no
 
+    def holder(self, balance: int) -> Account:
+        """Whose balance of an earlier batch it is."""
+        ((no,),) = bulk.select_in(self.conn, schema.balance, ("account",), "no", [balance])
+        if no not in self.accounts_by_no:
+            self._load_accounts("no", [no])
+        return self.accounts_by_no[no]
+
     def load_lots(self, balances: Iterable[int]) -> None:
         """Read the lots of these balances of which something remains."""
         missing = [b for b in balances if b not in self.whole]
