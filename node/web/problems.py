@@ -162,13 +162,22 @@ def undecodable(error: Exception, data: bytes, *, one_line: bool = False) -> Wro
     """What is wrong with a body, or with one line of several: where, and which rule it breaks."""
     if isinstance(error, msgspec.ValidationError):
         return invalid(error)
-    text = str(error)
     if isinstance(error, UnicodeDecodeError):
-        return Wrong("malformed_json", f"not UTF-8 text{_place(data, error.start, one_line)}")
+        return Wrong("malformed_json", f"not UTF-8 text{_place(data, _first_bad_byte(data), one_line)}")
+    text = str(error)
     found = _BYTE.search(text)
-    byte = int(found["byte"]) if found else len(data)
     what = _BYTE.sub("", text).removeprefix("JSON is malformed: ")
-    return Wrong("malformed_json", f"{what}{_place(data, byte, one_line)}")
+    # The library counts from 0, but names the byte after a character that should not be there any more.
+    index = int(found["byte"]) - (what == "trailing characters") if found else len(data)
+    return Wrong("malformed_json", f"{what}{_place(data, index, one_line)}")
+
+
+def _first_bad_byte(data: bytes) -> int:
+    try:
+        data.decode()
+    except UnicodeDecodeError as error:
+        return error.start
+    return len(data)
 
 
 def invalid(error: msgspec.ValidationError) -> Wrong:
@@ -183,7 +192,7 @@ def invalid(error: msgspec.ValidationError) -> Wrong:
     return Wrong("bad_field", f"{field}: {what}" if at and field else what, field=field[:64] or None)
 
 
-def _place(data: bytes, byte: int, one_line: bool) -> str:
-    before = data[:byte]
-    column = byte - (before.rfind(b"\n") + 1) + 1
+def _place(data: bytes, index: int, one_line: bool) -> str:
+    before = data[:index]
+    column = index - (before.rfind(b"\n") + 1) + 1
     return f" at column {column}" if one_line else f" at line {before.count(10) + 1}, column {column}"

@@ -32,7 +32,8 @@ DOCUMENT = Path(__file__).with_name("openapi.json")
 """The committed OpenAPI document; what is served."""
 
 _NOBODY = Token(name="", scopes=(), created_ms=0, revoked_ms=0, digest=b"")
-_DESK = web.AppKey("desk", Desk)
+DESK = web.AppKey("desk", Desk)
+"""Where the application keeps its desk."""
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -40,7 +41,7 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 def application(node: NodeLike) -> web.Application:
     """The API of a node. Run it with `web.AppRunner(application(node), access_log=None)`: no line per request."""
     app = web.Application(middlewares=[_guard], client_max_size=limits.BODY_BYTES)
-    desk = app[_DESK] = Desk(node)
+    desk = app[DESK] = Desk(node)
     for route in ROUTES:
         app.router.add_route(route.method, route.path, _bound(desk, route))
     app.router.add_get("/openapi.json", _document)
@@ -51,12 +52,12 @@ def application(node: NodeLike) -> web.Application:
 
 async def _send_away(app: web.Application) -> None:
     """Callers who wait get what there is, so that stopping does not wait for them."""
-    await app[_DESK].close()
+    await app[DESK].close()
 
 
 async def _threads(app: web.Application) -> AsyncIterator[None]:
     yield
-    app[_DESK].end()
+    app[DESK].end()
 
 
 async def _document(_request: web.Request) -> web.Response:
@@ -102,4 +103,4 @@ async def _guard(request: web.Request, handler: Handler) -> web.StreamResponse:
         return response
     finally:
         method = request.method if resource is not None else "any"
-        request.app[_DESK].metrics.request(method, where, status, time.perf_counter() - began)
+        request.app[DESK].metrics.request(method, where, status, time.perf_counter() - began)

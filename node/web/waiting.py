@@ -27,6 +27,11 @@ class Bell:
         self._task: asyncio.Task[None] | None = None
         self._closed = False
 
+    @property
+    def callers(self) -> int:
+        """How many wait."""
+        return len(self._waiting)
+
     def ring(self) -> None:
         """Something was committed. From any thread; costs next to nothing while nobody waits."""
         if self._waiting:

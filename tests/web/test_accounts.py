@@ -60,7 +60,11 @@ async def test_expired_points_are_shown_apart_until_they_are_booked(hangzhou: Ca
     swept = await hangzhou.post("/v1/expiry/sweep", {}, 200)
     assert swept == {"lots": 1, "units": 30, "next": 0}
     assert (await balance(hangzhou, "A"))["expired"] == 0
-    assert [e["kind"] for e in (await hangzhou.get("/v1/accounts/A/history"))["entries"]] == ["expiry", "award", "award"]
+    assert [e["kind"] for e in (await hangzhou.get("/v1/accounts/A/history"))["entries"]] == [
+        "expiry",
+        "award",
+        "award",
+    ]
     assert (await hangzhou.post("/v1/expiry/sweep", None, 200))["lots"] == 0
 
 
