@@ -336,11 +336,12 @@ def trees(leaves: int = 20) -> dict[str, Any]:
 def _false_proofs(tree: Tree) -> list[dict[str, Any]]:
     path = merkle.inclusion_proof(tree, 5, 11)
     growth = merkle.consistency_proof(tree, 5, 11)
-    inclusion = {"index": 5, "size": 11, "path": plain(path)}
+    inclusion = {"leaf": merkle.leaf_hash(tree.frames[5]).hex(), "root": tree.root(11).hex()}
+    inclusion |= {"index": 5, "size": 11, "path": plain(path)}
     consistency = {"first": 5, "second": 11, "path": plain(growth)}
     return [
         {"name": "a leaf under another number", **inclusion, "index": 4},
-        {"name": "a size that is not the root's", **inclusion, "size": 9},
+        {"name": "a size that is not the root's", **inclusion, "size": 8},
         {"name": "the path reversed", **inclusion, "path": plain(path[::-1])},
         {"name": "a hash too few", **inclusion, "path": plain(path[:-1])},
         {"name": "a hash too many", **inclusion, "path": plain([*path, path[0]])},

@@ -1,0 +1,168 @@
+"""Write the tables of SPEC.md that follow from the code, or check that they are what it says.
+
+    python proto/spec_tables.py            write them into SPEC.md
+    python proto/spec_tables.py --check    exit 1, naming the tables that differ
+
+A table stands between `<!-- table NAME -->` and `<!-- end -->`. What its entries mean is written in the .proto files,
+as the comment above each value, or here.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Callable
+from enum import IntEnum
+from pathlib import Path
+from types import ModuleType
+
+HERE = Path(__file__).resolve().parent
+sys.path.insert(0, str(HERE.parent))
+
+from gateway.protocol import limits, roster, transfer  # noqa: E402  (the path above comes first)
+from gateway.protocol.values import Kind, Reason, Status  # noqa: E402
+
+SPEC = HERE / "SPEC.md"
+FRAME_PROTO = HERE / "gateway" / "v1" / "frame.proto"
+
+LIMITS = {
+    "FRAMES_PER_ENVELOPE": ("frames", "in one envelope"),
+    "ENVELOPE_BYTES": ("bytes", "of frames and bodies together in one envelope, as a sender fills it"),
+    "BODY_BYTES": ("bytes", "of one body with its salt"),
+    "FRAME_BYTES": ("bytes", "of one frame"),
+    "REDO_BYTES": ("bytes", "of one redo record"),
+    "SLICES_PER_OFFER": ("slices", "in one offer"),
+    "PROVENANCES_PER_SLICE": ("provenances", "in one slice"),
+    "SALT_BYTES": ("bytes", "of salt in front of a body"),
+    "AMOUNT_MAX": ("units", "of any amount"),
+    "RATE_MAX": ("", "for p and for q of a rate p/q"),
+    "CATEGORY_CHARACTERS": ("characters", "of a category's code"),
+    "ENUM_MAX": ("", "for the number of a purpose or a reason"),
+    "EPOCH_MAX": ("", "for the number of an epoch"),
+    "ENVELOPES_IN_FLIGHT": ("envelopes", "without a receipt, to one peer"),
+    "CREDIT_FRAMES": ("frames", "by which a log may grow beyond what the receiver holds"),
+    "MESSAGE_BYTES": ("bytes", "of one Message on a stream"),
+    "CLOCK_SKEW_MS": ("ms", "between `signed_at_ms` and the receiver's clock"),
+    "HANDSHAKE_RETRY_S": ("s", "after which a Resume or an Ask is said again"),
+    "RECEIPT_WAIT_S": ("s", "without a receipt, after which a sender asks"),
+    "BACK_OFF_FIRST_S": ("s", "before the first dial after a failure"),
+    "BACK_OFF_LAST_S": ("s", "between dials at the longest, before jitter"),
+    "BACK_OFF_JITTER": ("", "the factors between which chance chooses"),
+    "BACK_OFF_RESET_S": ("s", "in which a peer's contact clears the back-off once"),
+    "REGIONS_PER_ROSTER": ("regions", "in one roster"),
+    "ROOT_KEYS": ("keys", "that sign rosters"),
+    "ROSTERS_PER_PAGE": ("rosters", "in one page"),
+    "ROSTER_BYTES": ("bytes", "of one roster's payload"),
+}
+"""Name in limits.py -> unit, and what it bounds."""
+
+
+def _table(header: list[str], rows: list[list[str]]) -> str:
+    lines = [header, ["---"] * len(header), *rows]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
+def limits_table(module: ModuleType = limits) -> str:
+    """Every limit with its value and unit."""
+    named = {name: value for name, value in vars(module).items() if name.isupper()}
+    if named.keys() != LIMITS.keys():
+        raise SystemExit(f"limits.py and the meanings here differ by {sorted(named.keys() ^ LIMITS.keys())}")
+    return _table(["limit", "value", "bounds"], [[f"`{n}`", _value(named[n], u), m] for n, (u, m) in LIMITS.items()])
+
+
+def _value(value: object, unit: str) -> str:
+    if isinstance(value, tuple):
+        return " to ".join(map(str, value))
+    if isinstance(value, float):
+        value = int(value) if value == int(value) else value
+    if isinstance(value, int) and value >= 1 << 60:
+        text = f"2^{value.bit_length() - 1}" if value & (value - 1) == 0 else f"2^{value.bit_length()} - 1"
+    else:
+        text = f"{value:,}"
+    return f"{text} {unit}".rstrip()
+
+
+def _comments(enum: str, prefix: str) -> dict[str, str]:
+    """The comment above each value of an enum of frame.proto."""
+    text = FRAME_PROTO.read_text("utf-8")
+    body = text[text.index(f"enum {enum} {{") :]
+    found, said = {}, list[str]()
+    for line in body[: body.index("\n}")].splitlines()[1:]:
+        stripped = line.strip()
+        if stripped.startswith("//"):
+            said.append(stripped.removeprefix("//").strip())
+        elif value := re.match(rf"{prefix}(\w+) = (\d+);", stripped):
+            found[value[1]] = " ".join(said)
+            said = []
+    return found
+
+
+def reasons_table() -> str:
+    """Every reason, lowest number first."""
+    said = _comments("Reason", "REASON_")
+    return _table(["no.", "reason", "meaning"], [[str(int(r)), f"`{r.name}`", said[r.name]] for r in sorted(Reason)])
+
+
+def states_table() -> str:
+    """The life of a transfer, as a diagram."""
+    sides = {"source": lambda s: s < 10, "destination": lambda s: s > 10}
+    lines = ["```mermaid", "stateDiagram-v2"]
+    for side, is_of in sides.items():
+        lines.append(f"    state {side} {{")
+        rows = [(a, e, b) for (a, e), b in transfer.TRANSITIONS.items() if is_of(a)]
+        entered = {b for _, _, b in rows}
+        left = {a for a, _, _ in rows}
+        lines += [f"        [*] --> {_state(a)}" for a in sorted(left - entered)]
+        lines += [f"        {_state(a)} --> {_state(b)}: {e.name.lower()}" for a, e, b in rows]
+        lines += [f"        {_state(b)} --> [*]" for b in sorted(entered - left)]
+        lines.append("    }")
+    return "\n".join([*lines, "```"])
+
+
+def _state(state: IntEnum) -> str:
+    return state.name.lower()
+
+
+def statuses_table() -> str:
+    """Which requests may pass to and from a region of each status."""
+    requests = [Kind.OFFER, Kind.CANCEL, Kind.REVERSE_REQUEST, Kind.CUT_OFF]
+    rows = []
+    for status in Status:
+        row = [f"`{status.name}`", *("yes" if roster.may(status, k, reply=False) else "no" for k in requests)]
+        replies = {roster.may(status, k, reply=True) for k in Kind}
+        rows.append([*row, "yes" if replies == {True} else "no"])
+    return _table(["status", *(f"`{k.name}`" for k in requests), "any reply"], rows)
+
+
+TABLES: dict[str, Callable[[], str]] = {
+    "states": states_table,
+    "reasons": reasons_table,
+    "statuses": statuses_table,
+    "limits": limits_table,
+}
+
+
+def written(text: str) -> str:
+    """The text of SPEC.md with the tables of today's code."""
+    for name, make in TABLES.items():
+        begin, end = f"<!-- table {name} -->", "<!-- end -->"
+        at = text.index(begin) + len(begin)
+        text = f"{text[:at]}\n{make()}\n{text[text.index(end, at) :]}"
+    return text
+
+
+def main(arguments: list[str]) -> int:
+    """The exit status."""
+    before = SPEC.read_text("utf-8")
+    after = written(before)
+    if before == after:
+        return 0
+    if "--check" in arguments:
+        print("SPEC.md does not say what the code says: run python proto/spec_tables.py")
+        return 1
+    SPEC.write_text(after, "utf-8")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
