@@ -73,6 +73,9 @@ def _grant(command: Award, command_id: bytes, office: Office, batch: Batch) -> i
     if account.state == AccountState.FROZEN:
         raise Refused(Reason.ACCOUNT_FROZEN, f"the account {command.account!r} is frozen")
     category = category_of(batch, command.category)
+    if not batch.books.has_room(category, command.amount):
+        raise Refused(Reason.AMOUNT_OUT_OF_RANGE, "all points ever granted of one category stay below 2^63")
+    batch.books.take_in(category, command.amount)
     balance = batch.balance_of(account, category)
     issuer = batch.system_balance(ISSUER, category)
     lot = Lot(

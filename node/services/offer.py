@@ -71,11 +71,18 @@ def _check(frame: Frame, offer: Offer, peer: int, office: Office, batch: Batch) 
     assert terms is not None
     if frame.becomes not in batch.books.categories:
         raise Refused(Reason.CATEGORY_NOT_MAPPED)
+    check_room(frame.becomes, frame.arriving, batch)
     account = receiver(peer, offer, batch)
     if account.state == AccountState.FROZEN:
         raise Refused(Reason.ACCOUNT_FROZEN)
     check_evidence(offer, terms)
     return terms, account
+
+
+def check_room(becomes: str, arriving: int, batch: Batch) -> None:
+    """Raises Refused(AMOUNT_OUT_OF_RANGE) where the books could not count what arrives."""
+    if not batch.books.has_room(batch.books.categories[becomes], arriving):
+        raise Refused(Reason.AMOUNT_OUT_OF_RANGE)
 
 
 def receiver(peer: int, offer: Offer, batch: Batch) -> Account:
@@ -97,6 +104,7 @@ def accept(
     category = batch.books.categories[transfer.becomes]
     balance = transfer.balance = batch.balance_of(account, category)
     faces = batch.system_balance(clearing(transfer.source), category)
+    batch.books.take_in(category, transfer.arriving)
     transfer.state = step(transfer.state, Event.ACCEPT)
     transfer.decided_ms = batch.now_ms
     posting = transfer.hold = batch.post(
@@ -189,6 +197,7 @@ def _decide(command: Review, transfer: Transfer, number: int, office: Office, ba
             raise Refused(Reason.ACCOUNT_FROZEN)
         if terms is None:
             raise Refused(Reason.CATEGORY_NOT_MAPPED)
+        check_room(transfer.becomes, transfer.arriving, batch)
     except Refused as refusal:
         return refuse(transfer, refusal.reason, number, office, batch)
     return accept(transfer, offer, account, terms, number, office, batch)

@@ -111,7 +111,7 @@ class _Examination:
                 if len(replay.rows.postings) >= ROWS_AT_ONCE:
                     self._take(replay, tables)
             replay.finish()
-        except (msgspec.MsgspecError, ProtocolError, ValueError) as error:
+        except (msgspec.MsgspecError, ProtocolError, ValueError, OverflowError) as error:
             self._findings.fault("journal", f"the replay stops after {self._findings.counted('journal')}: {error}")
         self._take(replay, tables)
         tables.finish(replay)

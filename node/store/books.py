@@ -12,6 +12,7 @@ from sqlalchemy import Connection, func, select
 
 from gateway.protocol import codec
 from gateway.protocol.channel import Channel, Condition
+from gateway.protocol.limits import AMOUNT_MAX
 from gateway.protocol.merkle import Frontier
 from gateway.protocol.transfer import State
 from gateway.protocol.values import Epoch, Kind, Log, Purpose, Receipt
@@ -42,6 +43,7 @@ class Books:
     codes: dict[int, str]
     system: dict[tuple[str, int], int]  # (system account, category number) -> balance
     system_accounts: dict[str, int]
+    come_in: dict[int, int]  # category number -> all that was ever granted here or arrived
     logs: dict[tuple[int, int], int]  # (source, destination) -> number in the table of logs
     channels: dict[int, Channel]
     journal: Frontier
@@ -53,6 +55,15 @@ class Books:
         number = self.numbers[table] + 1
         self.numbers[table] = number
         return number
+
+    def has_room(self, category: int, amount: int) -> bool:
+        """Whether so much more may be granted or arrive. No counter can then outgrow 2^63-1: all the others of a
+        category count what has come in first."""
+        return self.come_in.get(category, 0) + amount <= AMOUNT_MAX
+
+    def take_in(self, category: int, amount: int) -> None:
+        """So much was granted or has arrived."""
+        self.come_in[category] = self.come_in.get(category, 0) + amount
 
     def final(self) -> dict[int, int]:
         """Per peer, the prefix of my log it is known to hold."""
@@ -71,10 +82,12 @@ def load(conn: Connection, me: int, federation: bytes, environment: str) -> Book
     system_rows = conn.execute(select(a.c.no, a.c.name).where(a.c.kind != 1)).all()
     accounts = {r.name: r.no for r in system_rows}
     names = {r.no: r.name for r in system_rows}
-    system = {
-        (names[r.account], r.category): r.no
-        for r in conn.execute(select(b.c.no, b.c.account, b.c.category).where(b.c.account.in_(names)))
-    }
+    columns = (b.c.no, b.c.account, b.c.category, b.c.debits_posted)
+    balances = conn.execute(select(*columns).where(b.c.account.in_(names))).all()
+    system = {(names[r.account], r.category): r.no for r in balances}
+    come_in: dict[int, int] = {}
+    for r in balances:
+        come_in[r.category] = come_in.get(r.category, 0) + r.debits_posted
     channels = {}
     for row in conn.execute(select(schema.channel)):
         out = Log(federation, environment, me, row.peer)
@@ -89,6 +102,7 @@ def load(conn: Connection, me: int, federation: bytes, environment: str) -> Book
         codes=codes,
         system=system,
         system_accounts=accounts,
+        come_in=come_in,
         logs={key: r.no for key, r in logs.items()},
         channels=channels,
         journal=Frontier.from_bytes(journal.size, journal.frontier) if journal else Frontier(),
