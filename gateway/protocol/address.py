@@ -1,6 +1,6 @@
 """Receiving addresses: what a resident obtains at the destination and gives to the source.
 
-    330200-7Q3M9KXW2T5RBV0C-4H
+    330200-7Q3M9KXW2T5RBV0C-NI
     region  alias             check
 
 The region's six digits, 80 random bits in Crockford's base 32, and two check characters over both (ISO/IEC 7064,

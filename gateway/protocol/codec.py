@@ -281,6 +281,8 @@ _SIGNED: dict[str, tuple[type[ProtoMessage], type[Head | Receipt | Control]]] = 
     ASK: (channel_pb2.Ask, Ask),
     STANDING: (channel_pb2.Standing, Standing),
 }
+PAYLOAD_TYPES = frozenset(_SIGNED)
+"""The types of everything signed on a channel that this version knows."""
 _TYPE_OF = {value: payload_type for payload_type, (_, value) in _SIGNED.items()}
 
 

@@ -95,6 +95,8 @@ def decode(data: bytes) -> Message | Unknown:
             return Delivered(receipt=codec.signed_value(m.delivered.receipt), credit_size=m.delivered.credit_size)
         case "control":
             _check(m.control)
+            if m.control.payload_type not in codec.PAYLOAD_TYPES:
+                return Unknown(name=f"control {m.control.payload_type}")
             return codec.signed_value(m.control)
         case "gap":
             return Gap(size=m.gap.size)

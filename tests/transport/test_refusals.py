@@ -257,14 +257,24 @@ async def test_too_many_frames_in_an_envelope(town: Make) -> None:
     assert not b.region.held[HANGZHOU]
 
 
-async def test_an_unknown_kind_of_message_is_refused_by_name_and_the_stream_goes_on(town: Make) -> None:
+PULL = "application/vnd.hutong.pull.v1"
+
+
+@pytest.mark.parametrize(
+    ("unknown", "name"),
+    [(b"\xaa\x06\x00", "field 101"), (messages.encode(signed(PULL, b"0")), f"control {PULL}")],
+    ids=["a field of a later version", "a control of a later version"],
+)
+async def test_an_unknown_kind_of_message_is_refused_by_name_and_the_stream_goes_on(
+    town: Make, unknown: bytes, name: str
+) -> None:
     a, b = await two(town)
     stream = await a.dial(b)
-    await stream.write(b"\xaa\x06\x00")  # field 101
+    await stream.write(unknown)
     await stream.write(messages.encode(Envelope(head=signed(codec.HEAD, b"0"), frames=(b"x",), bodies=(b"y",))))
     await b.region.until(lambda: b.region.held[HANGZHOU] == [b"x"])
     said = [messages.decode(await stream.read() or b"") for _ in range(3)]
-    assert Fault(what="unknown message: field 101") in said
+    assert Fault(what=f"unknown message: {name}") in said
     await stream.close()
 
 
