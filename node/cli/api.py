@@ -23,6 +23,19 @@ WAIT_S = 60.0
 """Longest that a call may ask the node to wait before it answers."""
 _ANSWER_S = 30.0  # beyond what was asked to wait
 _ANY = {"0.0.0.0": "127.0.0.1", "::": "::1"}
+# What to do at a terminal, where the API's advice speaks of HTTP.
+DO: Mapping[str, Callable[[], str]] = {
+    "account_unknown": lambda: say("核对账户名，或用 hutong account open 开户。",
+                                   "Check the name, or open it with `hutong account open`."),
+    "account_frozen": lambda: say("先用 hutong account unfreeze 解冻。",
+                                  "Open it with `hutong account unfreeze` first."),
+    "region_unknown": lambda: say("用 hutong federation show --dir 查看成员。",
+                                  "See the members with `hutong federation show --dir DIR`."),
+    "wrong_state": lambda: say("用 hutong transfer show 查看状态。", "See its state with `hutong transfer show`."),
+    "ambiguous_id": lambda: say("用 --source 给出来源地区。", "Say with --source in which region it began."),
+    "bad_field": lambda: say("改正该项，--help 列出写法。", "Correct it; --help lists what is allowed."),
+    "not_found": lambda: say("核对名称或编号。", "Check the name or the id."),
+}  # fmt: skip
 _REFUSALS = {reason.name.lower() for reason in Reason}
 
 
@@ -115,11 +128,11 @@ def problem(status: int, answer: bytes) -> Failed:
         told: Mapping[str, str] = json.loads(answer)
         reason, detail = told["reason"], told.get("detail", "")
         what = say(told["title"], told["title_en"])
-        do = say(told["do"], told["do_en"])
+        do = DO[reason]() if reason in DO else say(told["do"], told["do_en"])
     except (ValueError, KeyError, TypeError):
         do = say("查看是否有别的程序占用该地址。", "See whether another program answers at this address.")
         return Failed(say(f"节点回答 HTTP {status}", f"the node answered HTTP {status}"), do, Exit.UNAVAILABLE)
-    if detail and detail not in what:
+    if detail not in ("", told["title_en"], what):
         what = f"{what}{say('：', ': ')}{detail}"
     return Failed(what, do, _exit(status, reason), reason)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,8 +14,8 @@ from node.cli.faults import Exit, Failed
 from node.cli.screen import Answer, progress, table
 from node.cli.words import say
 
-SHOWN = 10
-"""So many refusals are told one by one."""
+SHOWN = 3
+"""So many refusals of a kind are named."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -56,12 +55,15 @@ def _report(total: int, refused: Sequence[tuple[str, Failed]], source: BulkDone,
         parts.append(say(f"文件中另有 {source.others:,} 行属于其他地区，未处理。",
                          f"{source.others:,} lines of the file are other regions' and were left alone."))  # fmt: skip
     if refused:
-        counts = Counter(failed.name for _, failed in refused)
-        first = [[name, failed.what, failed.do] for name, failed in refused[:SHOWN]]
-        columns = [say("行", "Which"), say("错误", "Error"), say("处理", "Do")]
-        parts.append(table(say(f"未完成 {len(refused):,}", f"{len(refused):,} not done"), columns, first))
-        if len(refused) > SHOWN:
-            parts.append(", ".join(f"{name} {count:,}" for name, count in counts.most_common()))
+        kinds: dict[str, list[tuple[str, Failed]]] = {}
+        for which, failed in refused:
+            kinds.setdefault(failed.name, []).append((which, failed))
+        rows = [
+            [len(found), found[0][1].what, ", ".join(which for which, _ in found[:SHOWN]), found[0][1].do]
+            for found in kinds.values()
+        ]
+        columns = [say("行数", "Lines"), say("错误", "Error"), say("例如", "Such as"), say("处理", "Do")]
+        parts.append(table(say(f"未完成 {len(refused):,}", f"{len(refused):,} not done"), columns, rows))
     value = {
         "file": str(source.file),
         "lines": total,

@@ -68,7 +68,7 @@ def proof(
     checks = verify_transfer(made, office.roster.federation)
     replace_file(target, documents.write(made))
     federation = office.roster.federation.hex()
-    rows = [["✓" if c.ok else "✗", say(c.zh, c.en), c.detail or "—"] for c in checks]
+    rows = [["✓" if c.ok else "✗", say(c.zh, c.en), "" if c.ok else c.detail] for c in checks]
     value = {
         "transfer": transfer,
         "file": str(target.absolute()),

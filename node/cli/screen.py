@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -21,6 +22,9 @@ from node.cli.words import say
 
 CHINA = timezone(timedelta(hours=8))
 _json = [False]
+_WIDE = 200
+_ID = 36
+"""Words up to this length are not broken."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -47,9 +51,13 @@ def tell(answer: Answer) -> int:
     if wants_json():
         _print_json({"ok": answer.code is Exit.OK, **answer.value})
     else:
-        console = Console(highlight=False, soft_wrap=not sys.stdout.isatty())
+        # Where nobody's window sets a width, tables may be as wide as they need.
+        width = None if sys.stdout.isatty() or "COLUMNS" in os.environ else _WIDE
+        console = Console(highlight=False, width=width)
         for part in answer.shown:
-            console.print(Text(clean(part)) if isinstance(part, str) else part)
+            console.print(
+                Text(clean(part)) if isinstance(part, str) else part, crop=False, soft_wrap=isinstance(part, str)
+            )
     return int(answer.code)
 
 
@@ -89,7 +97,9 @@ def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) 
     )  # fmt: skip
     for at, column in enumerate(columns):
         numbers = bool(rows) and all(isinstance(row[at], int) for row in rows)
-        shown.add_column(Text(column), justify="right" if numbers else "left", overflow="fold")
+        words = (len(part) for row in rows for part in str(row[at]).split())
+        least = max((length for length in words if length <= _ID), default=0)  # ids and addresses stay whole
+        shown.add_column(Text(column), justify="right" if numbers else "left", overflow="fold", min_width=least)
     for row in rows:
         shown.add_row(*(_cell(value) for value in row))
     return shown

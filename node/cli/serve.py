@@ -12,18 +12,21 @@ from typing import TYPE_CHECKING, Any
 import structlog
 import typer
 
+from gateway.protocol.errors import ProtocolError
 from node.cli.command import HERE, Directory, command
 from node.cli.faults import Exit, Failed
 from node.cli.screen import Answer, note, tell
 from node.cli.words import say
 from node.config import Config, host_port, load
+from node.errors import NodeError
 from node.lock import Hold, hold
+from node.services import founding
 
 if TYPE_CHECKING:
     from node.app import Node
 
-LOOK_AT_LOCK_S = 10.0
-"""How often the lock in the database is looked at."""
+LOOK_S = 5.0
+"""How often the lock and the rosters in the database are looked at."""
 CERTIFICATE_WARNING_DAYS = 30
 STOP_S = 60.0
 """How long a stop may take before the process ends all the same; what was committed is safe."""
@@ -81,7 +84,7 @@ async def _serve(config: Config, held: Hold) -> None:
         held.tell(f"{_host(config.http_listen)}:{node.http_port}")
         _ready(node, config)
         stopped = asyncio.create_task(stop.wait())
-        guarded = asyncio.create_task(_guard(held))
+        guarded = asyncio.create_task(_guard(node, held))
         await asyncio.wait({stopped, guarded}, return_when=asyncio.FIRST_COMPLETED)
         stopped.cancel()
         if guarded.done():
@@ -110,11 +113,28 @@ async def _start(node: Node, config: Config) -> None:
         raise
 
 
-async def _guard(held: Hold) -> None:
-    """Ends, with an error, when this process can no longer be sure to be the only node of the region."""
+async def _guard(node: Node, held: Hold) -> None:
+    """Takes rosters that `hutong federation trust` left in the database. Ends, with an error, when another process has
+    become the node of the region."""
     while True:
-        await asyncio.sleep(LOOK_AT_LOCK_S)
+        await asyncio.sleep(LOOK_S)
         await asyncio.to_thread(held.keeps)
+        try:
+            await _follow(node)
+        except (ProtocolError, NodeError) as error:
+            structlog.get_logger(__name__).warning("roster_not_read", error=str(error))
+
+
+async def _follow(node: Node) -> None:
+    """Put the newest roster of the database in force, and dial whom it adds."""
+    newest = await asyncio.to_thread(founding.newest_version, node.store)
+    if newest <= node.office.roster.version:
+        return
+    known = set(node.region.peers())
+    await node.region.hear_rosters(())
+    for code, peer in node.region.peers().items():
+        if code not in known and peer.endpoint:
+            await node.retry(code)
 
 
 def _ready(node: Node, config: Config) -> None:

@@ -42,8 +42,9 @@ def verify(
             checks = examine(store, lambda done, total: bar.update(bar.task_ids[0], completed=done, total=total))
     finally:
         store.close()
-    rows = [[say("✓", "✓") if c.ok else "✗", say(c.zh, c.en), c.counted, c.detail or "—"] for c in checks]
-    columns = ["", say("检查", "Check"), say("计数", "Counted"), say("说明", "Detail")]
+    rows = [["✓" if c.ok else "✗", say(c.zh, c.en), c.counted] for c in checks]
+    columns = ["", say("检查", "Check"), say("计数", "Counted")]
+    faults = [f"✗ {say(c.zh, c.en)}{say('：', ': ')}{c.detail}" for c in checks if not c.ok]
     good = holds(checks)
     failed = sum(not c.ok for c in checks)
     end = (
@@ -63,6 +64,6 @@ def verify(
     }
     return Answer(
         value=value,
-        shown=[table(say("核验", "Verification"), columns, rows), end],
+        shown=[table(say("核验", "Verification"), columns, rows), *faults, end],
         code=Exit.OK if good else Exit.REFUSED,
     )

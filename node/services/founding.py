@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from sqlalchemy import Connection, insert, select
+from sqlalchemy import Connection, func, insert, select
 
 from gateway.protocol import codec, roster
 from gateway.protocol.members import Roster
 from gateway.protocol.values import Signed
 from node.errors import BadInput
 from node.store import schema
+from node.store.engine import Store
 
 
 def found(conn: Connection, me: int, categories: Sequence[str]) -> None:
@@ -28,6 +29,12 @@ def check_region(conn: Connection, me: int) -> None:
     owner = conn.scalar(select(schema.meta.c.value).where(schema.meta.c.name == "region"))
     if owner != str(me):
         raise BadInput(f"the database belongs to region {owner}, not {me}: check `database` in hutong.toml")
+
+
+def newest_version(store: Store) -> int:
+    """The version of the newest roster kept; 0 when there is none."""
+    with store.read() as conn:
+        return conn.scalar(select(func.max(schema.roster.c.version))) or 0
 
 
 def trust(conn: Connection, rosters: Sequence[Signed]) -> Roster:

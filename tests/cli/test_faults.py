@@ -58,9 +58,7 @@ def test_a_malformed_file_is_named_with_line_and_column(
 
 
 @pytest.mark.parametrize("name", ["signing.key", "id.key", "redo.key", "tls.key"])
-def test_a_secret_that_others_can_read_stops_the_start(
-    hutong: Hutong, tmp_path: Path, region: Path, name: str
-) -> None:
+def test_a_secret_that_others_can_read_stops_the_start(hutong: Hutong, tmp_path: Path, region: Path, name: str) -> None:
     hutong.done("federation", "trust", make_federation(hutong, tmp_path / "keepers", region), "--dir", region)
     path = region / "secrets" / name
     path.chmod(0o640)
@@ -121,10 +119,12 @@ def test_a_malformed_csv_file_is_refused_before_anything_is_sent(
         ["federation", "show"], ["verify", "--no-such-option"],
     ],
 )  # fmt: skip
-def test_wrong_usage_ends_with_2_and_no_traceback(hutong: Hutong, region: Path, arguments: list[str]) -> None:
-    os.chdir(region)
+def test_wrong_usage_ends_with_2_and_no_traceback(
+    hutong: Hutong, region: Path, monkeypatch: pytest.MonkeyPatch, arguments: list[str]
+) -> None:
+    monkeypatch.chdir(region)
     assert hutong(*arguments).code == 2
-    if arguments not in (["federation"],):  # that prints its help
+    if arguments != ["federation"]:  # that prints its help
         assert hutong.refused(*arguments, code=2)["name"]
 
 

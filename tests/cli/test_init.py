@@ -90,9 +90,7 @@ def test_a_database_of_another_region_is_not_taken(hutong: Hutong, tmp_path: Pat
 
 
 @pytest.mark.postgresql
-def test_a_region_on_postgresql_is_founded_once(
-    hutong: Hutong, tmp_path: Path, postgresql_server: PostgreSQL
-) -> None:
+def test_a_region_on_postgresql_is_founded_once(hutong: Hutong, tmp_path: Path, postgresql_server: PostgreSQL) -> None:
     name = postgresql_server.new(tables=False)
     try:
         url = postgresql_server.url(name)
