@@ -147,13 +147,11 @@ def accounts(conn: Connection) -> int:
     return conn.scalar(select(func.count()).where(a.c.kind == int(AccountKind.RESIDENT))) or 0
 
 
-def placed_after(conn: Connection, me: int, no: int) -> tuple[int, int, int]:
-    """How many transfers numbered above `no` left and arrived, and the number of the newest."""
+def placed_after(conn: Connection, me: int, no: int) -> tuple[int, int]:
+    """How many outgoing transfers are numbered above `no`, and the number of the newest of all."""
     t = schema.transfer
-    rows = conn.execute(select(t.c.source == me, func.count()).where(t.c.no > no).group_by(t.c.source == me))
-    by_direction = {bool(row[0]): row[1] for row in rows}
-    newest = conn.scalar(select(func.max(t.c.no))) or 0
-    return by_direction.get(True, 0), by_direction.get(False, 0), newest
+    placed = conn.scalar(select(func.count()).where(t.c.no > no, t.c.source == me)) or 0
+    return placed, conn.scalar(select(func.max(t.c.no))) or 0
 
 
 def channels(conn: Connection) -> list[ChannelState]:

@@ -118,7 +118,7 @@ class Metrics:
         # The first time only the ends are read: counters begin with the process.
         last_event, last_transfer = events.last(conn), self._last_transfer
         kinds = events.kinds_after(conn, last_event if self._last_event is None else self._last_event)
-        placed, _, newest = positions.placed_after(
+        placed, newest = positions.placed_after(
             conn, self._node.office.me, _ALL if last_transfer is None else last_transfer
         )
         return Scraped(last_event, kinds, newest, placed, positions.channels(conn))
