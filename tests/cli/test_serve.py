@@ -8,10 +8,12 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
+from gateway.transport import tls
 from node import config, lock
 from tests.cli.commands import Hutong, card, make_federation, make_region, serving, sign
 from tests.databases import PostgreSQL
@@ -276,3 +278,20 @@ def _prove(hutong: Hutong, tmp_path: Path, pair: tuple[Path, Path], transfer: st
 def _proved(hutong: Hutong, directory: Path, file: Path, transfer: str) -> bool:
     """The last receipt may still be under way: that is refused, and says so."""
     return hutong("proof", transfer, "--source", 330100, "--out", file, "--dir", directory).code == 0
+
+
+def test_a_certificate_near_its_end_is_told_at_the_start_and_among_the_peers(hutong: Hutong, tmp_path: Path) -> None:
+    made = make_region(hutong, tmp_path / "a", 330100)
+    short = tls.issue(330100, now=datetime.now(UTC), days=10)
+    (made / "secrets" / "tls.key").write_bytes(short.key_pem)
+    (made / "tls.crt").write_bytes(short.cert_pem)
+    hutong.done("card", "--dir", made)
+    roster = make_federation(hutong, tmp_path / "keepers", made)
+    hutong.done("federation", "trust", roster, "--dir", made)
+    assert "days left" in hutong("federation", "show", roster).out
+    with serving(made) as (process, _):
+        assert 8 <= hutong.done("peers", "--dir", made)["certificate_days_left"] <= 10
+        assert "hutong card --new-certificate" in hutong("peers", "--dir", made).err
+        process.terminate()
+        _, logs = process.communicate(timeout=60)
+    assert "certificate_expires" in [json.loads(line)["event"] for line in logs.splitlines()]
