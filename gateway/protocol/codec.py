@@ -117,7 +117,7 @@ def encode_offer(offer: Offer) -> bytes:
     for s in offer.slices:  # made in place: a message that is given as an argument is copied
         slot = m.slices.add(blocks=s.blocks, expires=s.expires)
         for p in s.provenance:
-            slot.provenance.add(issuer=p.issuer, granted=p.granted, evidence=p.evidence, because=p.because)  # type: ignore[arg-type]
+            slot.provenance.add(issuer=p.issuer, granted=p.granted, evidence=p.evidence, because=p.because)
     return m.SerializeToString()
 
 
