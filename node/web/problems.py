@@ -9,18 +9,20 @@ from __future__ import annotations
 import re
 import secrets
 import traceback
-from typing import Any
 
 import msgspec
 import structlog
 from aiohttp import web
 
 from gateway.protocol.errors import Refused
+from gateway.protocol.values import Reason
 from node.errors import BadInput, DatabaseBusy, DatabaseFull, DatabaseGone, Unavailable
 from node.web import limits
 from node.web.advice import ADVICE
 
 MEDIA_TYPE = "application/problem+json"
+_URN = "urn:hutong:problem:"
+_WORDS = {reason: reason.name.lower() for reason in Reason}
 
 _RETRY_S = {
     "too_busy": limits.BUSY_RETRY_S,
@@ -74,7 +76,7 @@ class Wrong(Exception):
         incident: str | None = None,
         headers: dict[str, str] | None = None,
     ) -> None:
-        super().__init__(f"{reason}: {detail}")
+        super().__init__(reason, detail)
         self.reason, self.detail, self.field, self.incident = reason, detail, field, incident
         self.headers = headers or {}
 
@@ -85,26 +87,36 @@ class Wrong(Exception):
 
     def problem(self) -> Problem:
         """As an answer of its own."""
-        return Problem(**self._parts())
+        advice = ADVICE[self.reason]
+        return Problem(
+            type=_URN + self.reason,
+            title=advice.title,
+            title_en=advice.title_en,
+            status=advice.status,
+            detail=self.detail or advice.title_en,
+            reason=self.reason,
+            do=advice.do,
+            do_en=advice.do_en,
+            field=self.field or msgspec.UNSET,
+            incident=self.incident or msgspec.UNSET,
+        )
 
     def on_line(self, line: int) -> LineProblem:
-        """As one line of an answer."""
-        return LineProblem(**self._parts(), line=line)
-
-    def _parts(self) -> dict[str, Any]:
+        """As one line of an answer. Many may fail at once, so this is written out, too."""
         advice = ADVICE[self.reason]
-        return {
-            "type": f"urn:hutong:problem:{self.reason}",
-            "title": advice.title,
-            "title_en": advice.title_en,
-            "status": advice.status,
-            "detail": self.detail or advice.title_en,
-            "reason": self.reason,
-            "do": advice.do,
-            "do_en": advice.do_en,
-            "field": self.field or msgspec.UNSET,
-            "incident": self.incident or msgspec.UNSET,
-        }
+        return LineProblem(
+            type=_URN + self.reason,
+            title=advice.title,
+            title_en=advice.title_en,
+            status=advice.status,
+            detail=self.detail or advice.title_en,
+            reason=self.reason,
+            do=advice.do,
+            do_en=advice.do_en,
+            field=self.field or msgspec.UNSET,
+            incident=self.incident or msgspec.UNSET,
+            line=line,
+        )
 
     def response(self) -> web.Response:
         """As a whole response."""
@@ -121,7 +133,7 @@ def wrong(error: BaseException, where: str) -> Wrong:
     if isinstance(error, Wrong):
         return error
     if isinstance(error, Refused):
-        return Wrong(error.reason.name.lower(), error.detail)
+        return Wrong(_WORDS[error.reason], error.detail)
     if isinstance(error, DatabaseBusy):
         return Wrong("database_busy", str(error))
     if isinstance(error, DatabaseFull):

@@ -94,7 +94,7 @@ class NewAward(Request, frozen=True):
     key: Key = ""
     granted: date | None = None
     expires: date | None = None
-    evidence: EvidenceWord = EvidenceWord.SIGNED_IN
+    evidence: EvidenceWord = "signed_in"
     because: Text = ""
 
 
@@ -116,7 +116,7 @@ class NewTransfer(Request, frozen=True):
     amount: Amount
     address: Address
     key: Key = ""
-    purpose: PurposeWord = PurposeWord.RELOCATION
+    purpose: PurposeWord = "relocation"
     consent: Annotated[str, Meta(max_length=limits.TEXT_CHARACTERS, pattern=_PLAIN)] = ""
 
 
@@ -187,7 +187,7 @@ class QuoteWanted(Request, frozen=True):
     category: Category
     amount: Annotated[int, Meta(description="1 to 9223372036854775807.")]
     destination: Region
-    purpose: PurposeWord = PurposeWord.RELOCATION
+    purpose: PurposeWord = "relocation"
 
 
 class NoQuery(Request, frozen=True):

@@ -10,7 +10,6 @@ from node.store import transfers as query
 from node.web import answers, requests
 from node.web.routes import Call, Route, respond
 from node.web.transfers import placed, shown
-from node.web.words import VerdictWord
 
 
 async def listing(call: Call) -> web.Response:
@@ -27,7 +26,7 @@ async def decide(call: Call) -> web.Response:
     command = Review(
         source=verdict.source,
         id=bytes.fromhex(call.path["id"]),
-        accept=verdict.decision is VerdictWord.ACCEPT,
+        accept=verdict.decision == "accept",
         by=verdict.by,
     )
     answer: Placed = await call.desk.one(command)

@@ -24,7 +24,6 @@ from node.web.words import (
     REVERSALS,
     STATE,
     STATES,
-    DirectionWord,
     evidence,
     reason,
     time,
@@ -141,7 +140,7 @@ async def listing(call: Call) -> web.Response:
     wanted: requests.TransfersWanted = call.query
     me = call.desk.node.office.me
     only = Filter(
-        outgoing=None if wanted.direction is None else wanted.direction is DirectionWord.OUTGOING,
+        outgoing=None if wanted.direction is None else wanted.direction == "outgoing",
         peer=wanted.peer,
         state=None if wanted.state is None else STATE[wanted.state],
     )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from datetime import UTC, date, datetime
-from enum import Enum
 from typing import Literal
 
 from gateway.protocol.channel import Condition
@@ -13,61 +12,20 @@ from node.ledger.accounts import AccountState
 from node.services.reversal import ReversalState
 from node.services.transfer import EventKind
 
+# What callers send. Words stay plain text, which is looked up faster than a member of an Enum.
+AccountWord = Literal["open", "frozen", "closed"]
+EvidenceWord = Literal["backfilled", "signed_in"]
+PurposeWord = Literal["relocation", "guest_award", "activity", "donation"]
+StateWord = Literal["held", "posted", "voided", "in_review", "accepted", "refused"]
+VerdictWord = Literal["accept", "refuse"]
+DirectionWord = Literal["outgoing", "incoming"]
 
-class AccountWord(Enum):
-    """Whether an account may receive and spend."""
-
-    OPEN = "open"
-    FROZEN = "frozen"
-    CLOSED = "closed"
-
-
-class EvidenceWord(Enum):
-    """How the service behind the points was recorded."""
-
-    BACKFILLED = "backfilled"
-    SIGNED_IN = "signed_in"
-
-
-class PurposeWord(Enum):
-    """Why points move."""
-
-    RELOCATION = "relocation"
-    GUEST_AWARD = "guest_award"
-    ACTIVITY = "activity"
-    DONATION = "donation"
-
-
-class StateWord(Enum):
-    """Where a transfer stands: held, posted, voided at its source; the others at its destination."""
-
-    HELD = "held"
-    POSTED = "posted"
-    VOIDED = "voided"
-    IN_REVIEW = "in_review"
-    ACCEPTED = "accepted"
-    REFUSED = "refused"
-
-
-class VerdictWord(Enum):
-    """What a clerk decides."""
-
-    ACCEPT = "accept"
-    REFUSE = "refuse"
-
-
-class DirectionWord(Enum):
-    """Whether a transfer began here or at the peer."""
-
-    OUTGOING = "outgoing"
-    INCOMING = "incoming"
-
-
+# What they get.
 AnyState = Literal["held", "posted", "voided", "offered", "in_review", "accepted", "refused"]
 AnyPurpose = Literal["relocation", "guest_award", "activity", "donation", "reversal"]
 AnyEvent = Literal["posted", "voided", "arrived", "accepted", "refused", "reversal_asked", "reversal_refused"]
 AnyReversal = Literal["asked", "granted", "refused"]
-AnyAccount = Literal["open", "frozen", "closed"]
+AnyAccount = AccountWord
 AnyCondition = Literal["open", "quarantined", "restored", "unused"]
 
 STATES: dict[int, AnyState] = {
@@ -112,10 +70,10 @@ CONDITIONS: dict[int, AnyCondition] = {
 }
 REASONS: dict[int, str | None] = {0: None, **{reason: reason.name.lower() for reason in Reason}}
 
-PURPOSE = {word: int(Purpose[word.name]) for word in PurposeWord}
-EVIDENCE = {word: int(Evidence[word.name]) for word in EvidenceWord}
-STATE = {word: int(State[word.name]) for word in StateWord}
-ACCOUNT = {word: AccountState[word.name] for word in AccountWord}
+PURPOSE: dict[str, int] = {word: number for number, word in PURPOSES.items() if number != Purpose.REVERSAL}
+EVIDENCE: dict[str, int] = {grade.name.lower(): int(grade) for grade in Evidence}
+STATE: dict[str, int] = {word: number for number, word in STATES.items()}
+ACCOUNT: dict[str, AccountState] = {word: AccountState(number) for number, word in ACCOUNTS.items()}
 
 
 def evidence(number: int) -> str:

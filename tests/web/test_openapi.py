@@ -1,13 +1,17 @@
 """The document describes what is served: it is made anew, compared, validated, and held against real answers."""
 
 import json
-from typing import Any
+from typing import Any, get_args
 
 import jsonschema
 import pytest
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
+from gateway.protocol.channel import Condition
+from gateway.protocol.transfer import State
 from gateway.protocol.values import Purpose, Reason
+from node.services.reversal import ReversalState
+from node.services.transfer import EventKind
 from node.store.tokens import SCOPES
 from node.web import openapi, words
 from node.web.advice import ADVICE
@@ -58,8 +62,14 @@ def test_every_scope_that_a_route_needs_can_be_given() -> None:
 
 
 def test_every_word_has_its_number() -> None:
-    assert {word.name for word in words.PurposeWord} == {p.name for p in Purpose} - {"REVERSAL"}
-    assert set(words.PURPOSE.values()) | {Purpose.REVERSAL} == set(Purpose)
+    assert get_args(words.PurposeWord) == tuple(words.PURPOSE)
+    assert get_args(words.EvidenceWord) == tuple(words.EVIDENCE)
+    assert get_args(words.AccountWord) == tuple(words.ACCOUNT)
+    assert set(get_args(words.StateWord)) < set(words.STATE) == {state.name.lower() for state in State}
+    assert set(words.PURPOSES) == set(Purpose)
+    assert set(words.EVENTS) == set(EventKind)
+    assert set(words.REVERSALS) == set(ReversalState)
+    assert set(words.CONDITIONS) == set(Condition)
 
 
 async def test_answers_are_as_the_document_says(hangzhou: Caller, ningbo: Caller) -> None:
