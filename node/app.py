@@ -67,6 +67,7 @@ class Node:
         )
         self.writer = WriterThread(Writer(self.store, self.office))
         self.exchange = Exchange(self.office, self.store)
+        self.writer.writer.on_sealed(self.exchange.sending.sealed)
         self.region = LocalRegion(self.office, self.store, self.writer, self.exchange)
         self.material = MaterialFiles(config.tls_key, config.tls_certificate)
         self.courier = Courier(self.region, self.material, config.grpc_listen)

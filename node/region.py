@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from concurrent.futures import Future
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -18,7 +19,7 @@ from gateway.protocol.suite import SUITES
 from gateway.protocol.values import Fault, Hello, Message, NotReady, Parcel, Signed, Standing
 from node.services import founding
 from node.services.exchange import Exchange
-from node.services.handshake import Begin, Hear
+from node.services.handshake import Begin, Hear, HearReceipt
 from node.services.office import Office
 from node.services.writer import WriterThread
 from node.store import schema
@@ -45,6 +46,7 @@ class LocalRegion:
     def __init__(self, office: Office, store: Store, writer: WriterThread, exchange: Exchange) -> None:
         self._office, self._store, self._writer, self._exchange = office, store, writer, exchange
         self._peers: tuple[int, Mapping[int, Peer]] = (0, {})
+        self._wake: Callable[[int], None] = lambda _peer: None
         self._progress: dict[int, _Progress] = {}
         self._asking: dict[int, list[asyncio.Future[Standing]]] = {}
         with store.read() as conn:
@@ -89,6 +91,12 @@ class LocalRegion:
         back_off = self.back_off(peer)
         wait_ms = max(0, back_off.next_dial_ms - self._office.clock()) if back_off.failures else 0
         command = self._exchange.command(peer, message, back_off_ms=wait_ms)
+        if isinstance(command, HearReceipt):
+            # Nothing is answered and nobody waits: the next envelope may go, the receipt is kept with the next batch.
+            self._exchange.sending.received(peer, command.receipt.size)
+            self._writer.submit_patiently([command]).add_done_callback(_log_refusal)
+            self._wake(peer)
+            return ()
         if isinstance(command, Hear) and isinstance(command.message, Standing):
             for asker in self._asking.pop(peer, ()):
                 if not asker.done():
@@ -133,6 +141,8 @@ class LocalRegion:
                 asking.remove(asker)
 
     def on_work(self, wake: Callable[[int], None]) -> None:
+        self._wake = wake
+
         def committed(peers: frozenset[int]) -> None:
             for peer in peers:
                 wake(peer)
@@ -175,6 +185,14 @@ class LocalRegion:
     def _trust(self, rosters: Sequence[Signed]) -> Roster:
         with self._store.write() as conn:
             return founding.trust(conn, rosters)
+
+
+def _log_refusal(future: Future[list[Any]]) -> None:
+    """What became of a command nobody waits for."""
+    failure = future.exception()
+    refused = failure if failure is not None else next((a for a in future.result() if isinstance(a, Exception)), None)
+    if refused is not None:
+        log.warning("receipt_not_kept", error=str(refused))
 
 
 def _peers(roster: Roster, me: int) -> Mapping[int, Peer]:

@@ -118,6 +118,7 @@ class TestRegion:
         """A new process over the same database."""
         self.writer = Writer(self.store, self.office)
         self.exchange = Exchange(self.office, self.store)
+        self.writer.on_sealed(self.exchange.sending.sealed)
 
     def do(self, *commands: Any) -> list[Any]:
         """Commit commands; an error is the answer."""

@@ -16,7 +16,7 @@ import structlog
 from gateway.ports import Peer, Region
 from gateway.protocol import limits
 from gateway.protocol.errors import Malformed, PeerFault, TooLarge
-from gateway.protocol.values import Envelope, Fault, Hello, Message
+from gateway.protocol.values import Delivered, Envelope, Fault, Hello, Message
 from gateway.transport import messages
 from gateway.transport.admission import member
 from gateway.transport.errors import Ended, Stopping, describe
@@ -73,7 +73,7 @@ class Conversation:
         self._failure: Exception | None = None
         self._met_unknown = False
         self._asked: set[asyncio.Task[Any]] = set()
-        self._in_flight = asyncio.Semaphore(limits.ENVELOPES_IN_FLIGHT)
+        self._in_flight = asyncio.Semaphore(2 * limits.ENVELOPES_IN_FLIGHT)  # as many receipts as envelopes
         self._latest: asyncio.Task[bool] | None = None  # the envelope heard last; it ends after all before it
 
     def wake(self) -> None:
@@ -150,7 +150,7 @@ class Conversation:
             self.close()
 
     async def _take_in(self, message: Message | messages.Unknown) -> None:
-        """Envelopes overlap, in the order they came; everything else waits until they are done."""
+        """Envelopes and receipts overlap, in the order they came; everything else waits until they are done."""
         if isinstance(message, messages.Unknown):
             if not self._met_unknown:  # once a stream: a peer must not be able to fill the log
                 _log.warning("message_unknown", peer=self.code, name=message.name)
@@ -158,7 +158,7 @@ class Conversation:
             self._answer([Fault(what=f"unknown message: {message.name}")])
         elif isinstance(message, Hello):
             raise Malformed("Hello is said once")
-        elif isinstance(message, Envelope):
+        elif isinstance(message, Envelope | Delivered):
             await self._in_flight.acquire()
             if self._over.is_set():
                 return

@@ -8,7 +8,6 @@ hashing (the writer's).
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import Any
 
 from gateway.protocol import codec, limits, suite
@@ -30,27 +29,16 @@ from gateway.protocol.values import (
 from node.services.handshake import Begin, Hear, HearReceipt
 from node.services.office import Office
 from node.services.receive import Receive, parse_body
-from node.store import logs
+from node.services.sending import Sending
 from node.store.engine import Store
-
-WINDOW_FRAMES = limits.ENVELOPES_IN_FLIGHT * limits.FRAMES_PER_ENVELOPE
-"""Frames under way to one peer at most."""
-
-
-@dataclass(slots=True)
-class _Sending:
-    """Where sending to a peer has come; volatile."""
-
-    next: int = 0
-    rewinds: int = -1
 
 
 class Exchange:
     """See the module. `channels` gives the channels as last committed."""
 
     def __init__(self, office: Office, store: Store) -> None:
-        self._office, self._store = office, store
-        self._sending: dict[int, _Sending] = {}
+        self._office = office
+        self.sending = Sending(store)
 
     # -- what came ---------------------------------------------------------------------------------------------------
 
@@ -135,48 +123,21 @@ class Exchange:
         """The next committed frames for a peer, under a head signed now; None when there is nothing to send yet."""
         if channel is None or not is_open(channel):
             return None
-        sending = self._sending.setdefault(channel.peer, _Sending())
-        if sending.rewinds != channel.rewinds:
-            sending.rewinds, sending.next = channel.rewinds, channel.cursor
-        first = sending.next = max(sending.next, channel.final)
-        limit = min(channel.size, channel.credit, channel.final + WINDOW_FRAMES)
-        if first >= limit:
+        run = self.sending.next(channel)
+        if run is None:
             return None
-        with self._store.read() as conn:
-            out = channel.out
-            number = logs.number_of(conn, out.source, out.destination, out.generation)
-            run = _run(logs.segments(conn, number, first, limits.FRAMES_PER_ENVELOPE), limit)
-            if not run:
-                return None
-            first_root = logs.root_before(conn, number, run[0].first)
-        if any(s.epoch > channel.epoch.number for s in run):
-            return None  # sealed again since `channel` was committed: its head must not be signed under the old epoch
-        sending.next = run[-1].size
+        segments = run.segments
         head = Head(
-            log=out,
+            log=channel.out,
             epoch=channel.epoch,
-            first=run[0].first,
-            first_root=first_root,
-            size=run[-1].size,
-            root=run[-1].root,
+            first=segments[0].first,
+            first_root=run.first_root,
+            size=segments[-1].size,
+            root=segments[-1].root,
             suite=self._office.signing_key.suite,
             roster_version=self._office.roster.version,
             signed_at_ms=self._office.clock(),
         )
         signed = self._office.signing_key.sign(codec.HEAD, codec.encode_payload(head))
-        packed = b"".join([s.frames for s in run] + [s.bodies or b"" for s in run])
+        packed = b"".join([s.frames for s in segments] + [s.bodies or b"" for s in segments])
         return Parcel(head=signed, packed=packed)
-
-
-def _run(segments: Iterable[logs.Segment], limit: int) -> list[logs.Segment]:
-    """The longest run of segments that fits one envelope and ends by `limit`."""
-    run: list[logs.Segment] = []
-    size = 0
-    for s in segments:
-        size += len(s.frames) + len(s.bodies or b"")
-        if s.size > limit or (
-            run and (size > limits.ENVELOPE_BYTES or s.size - run[0].first > limits.FRAMES_PER_ENVELOPE)
-        ):
-            break
-        run.append(s)
-    return run

@@ -42,12 +42,14 @@ def seal(batch: Batch) -> None:
 
 
 def _number(batch: Batch, channel: Channel, waiting: Sequence[Waiting]) -> None:
-    log = batch.books.logs[batch.books.me, channel.peer]
     for chunk in _chunks(waiting):
+        first_root = channel.out_frontier.root()
         channel, sealed = channels.seal(channel, [w.draft for w in chunk])
-        _append(batch, log, sealed)
+        batch.sealed.append((channel.peer, first_root, _append(batch, channel.peer, sealed)))
         uncleared = batch.books.uncleared.setdefault(channel.peer, deque())
-        for number, (draft, transfer, told) in enumerate(((w.draft, w.transfer, w.number) for w in chunk), sealed.first):
+        for number, (draft, transfer, told) in enumerate(
+            ((w.draft, w.transfer, w.number) for w in chunk), sealed.first
+        ):
             if told != number and transfer is not None:
                 _tell_number(batch, draft, transfer, number)
             if draft.kind == Kind.ACCEPT and transfer is not None:
@@ -141,16 +143,16 @@ def seal_again(batch: Batch, channel: Channel, keep: int) -> None:
         channel, sealed = channels.seal(channel, drafts)
         if sealed.first != span.first + kept:
             raise AssertionError(f"frames {span.first + kept} on were taken back, {sealed.first} on were sealed again")
-        _append(batch, log, sealed)
+        _append(batch, channel.peer, sealed)
     if channel.size != end:
         raise AssertionError(f"{end - keep} frames were taken back, {channel.size - keep} were sealed again")
     batch.set_channel(channel)
 
 
-def _append(batch: Batch, log: int, sealed: channels.Sealed) -> None:
-    logs.append(
+def _append(batch: Batch, peer: int, sealed: channels.Sealed) -> logs.Segment:
+    return logs.append(
         batch.conn,
-        log,
+        batch.books.logs[batch.books.me, peer],
         first=sealed.first,
         epoch=sealed.epoch,
         frames=sealed.frames,

@@ -93,7 +93,13 @@ def order(command: Order, office: Office, batch: Batch) -> Placed:
     """Hold the points and offer them; or refuse, for ever under this key."""
     transfer_id = office.public_id(command.client, command.key)
     digest = digest_of(
-        "order", command.account, command.category, command.amount, command.address, int(command.purpose), command.consent
+        "order",
+        command.account,
+        command.category,
+        command.amount,
+        command.address,
+        int(command.purpose),
+        command.consent,
     )
     before = batch.transfers.get((transfer_id, office.me))
     if before is not None:
@@ -154,7 +160,7 @@ def _hold(command: Order, transfer_id: bytes, digest: bytes, office: Office, bat
     category = category_of(batch, command.category)
     balance = account.balances.get(category, 0)
     chosen = choose(
-        batch.lots.get(balance, {}).values(),
+        batch.lots_of(balance).values(),
         conversion.leaving,
         today=batch.today,
         final=batch.final,

@@ -7,6 +7,7 @@ refusal fails one command. A failing database fails the batch, and every caller 
 
 from __future__ import annotations
 
+import collections
 import queue
 import threading
 import time
@@ -28,7 +29,10 @@ from node.services.office import Office
 from node.store import books as bookkeeping
 from node.store.batch import Batch, Wishes
 from node.store.engine import Store
+from node.store.logs import Segment
 
+PATIENCE_S = 0.02
+"""How long what nobody waits for may wait for company."""
 COMMANDS_PER_BATCH = 4096
 """Commands taken into one transaction. An envelope counts as one."""
 
@@ -44,6 +48,7 @@ class Writer:
     def __init__(self, store: Store, office: Office) -> None:
         self._store, self._office = store, office
         self._on_commit: list[Callable[[frozenset[int]], None]] = []
+        self._on_sealed: list[Callable[[int, bytes, Segment], None]] = []
         self._load({})
 
     def _load(self, volatile: Mapping[int, Channel]) -> None:
@@ -62,6 +67,10 @@ class Writer:
         """Call `listen` after each commit, from the writer's thread, with the peers whose channel changed."""
         self._on_commit.append(listen)
 
+    def on_sealed(self, listen: Callable[[int, bytes, Segment], None]) -> None:
+        """Call `listen` after each commit, from the writer's thread, with each segment sealed: peer, root, segment."""
+        self._on_sealed.append(listen)
+
     def commit(self, commands: Sequence[Any]) -> list[Any]:
         """Decide commands in their order and commit them together.
 
@@ -77,15 +86,14 @@ class Writer:
             if len(commands) == 1:
                 _report(commands[0], fault)
                 raise
-            return [self._alone(command) for command in commands]
+            half = len(commands) // 2
+            return [*self._part(commands[:half]), *self._part(commands[half:])]
 
-    def _alone(self, command: Any) -> Any:
+    def _part(self, commands: Sequence[Any]) -> list[Any]:
         try:
-            return self._commit([command])[0]
+            return self.commit(commands)
         except Exception as fault:
-            if not isinstance(fault, Unavailable):
-                _report(command, fault)
-            return fault
+            return [fault] * len(commands)
 
     def _commit(self, commands: Sequence[Any]) -> list[Any]:
         if self._dirty:
@@ -110,6 +118,9 @@ class Writer:
         self._dirty = False
         changed = frozenset(p for p, c in self._books.channels.items() if before.get(p) is not c)
         self.channels = MappingProxyType(dict(self._books.channels))
+        for listen_sealed in self._on_sealed:
+            for segment in batch.sealed:
+                _tell(listen_sealed, *segment)
         for listen in self._on_commit:
             _tell(listen, changed)
         return answers
@@ -132,13 +143,18 @@ def _report(command: Any, fault: Exception) -> None:
     log.error("command_failed", command=type(command).__name__, error=type(fault).__name__, place=place)
 
 
+_Job = tuple[Sequence[Any], "Future[list[Any]]"]
+_PATIENT: _Job = ((), Future())  # something patient was handed in
+
+
 class WriterThread:
     """Runs a writer in a thread of its own; callers hand it lists of commands and get futures."""
 
     def __init__(self, writer: Writer) -> None:
         self.writer = writer
         self._on_batch: list[Callable[[int, float], None]] = []
-        self._queue: queue.SimpleQueue[tuple[Sequence[Any], Future[list[Any]]] | None] = queue.SimpleQueue()
+        self._queue: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
+        self._patient: collections.deque[_Job] = collections.deque()
         self._thread = threading.Thread(target=self._run, name="writer", daemon=True)
         self._thread.start()
 
@@ -152,6 +168,17 @@ class WriterThread:
         self._queue.put((commands, future))
         return future
 
+    def submit_patiently(self, commands: Sequence[Any]) -> Future[list[Any]]:
+        """As :meth:`submit`, for what nobody waits for: it rides with the next batch, or goes alone soon after.
+
+        A receipt costs no commit of its own that way. What waits has a place in the order of its own kind only.
+        """
+        future: Future[list[Any]] = Future()
+        future.set_running_or_notify_cancel()
+        self._patient.append((commands, future))
+        self._queue.put(_PATIENT)
+        return future
+
     def on_batch(self, listen: Callable[[int, float], None]) -> None:
         """Call `listen` after each batch, from the writer's thread, with its commands and the seconds it took."""
         self._on_batch.append(listen)
@@ -162,21 +189,28 @@ class WriterThread:
         self._thread.join()
 
     def _run(self) -> None:
-        while (first := self._queue.get()) is not None:
-            jobs, count, last = [first], len(first[0]), False
-            while count < COMMANDS_PER_BATCH:
+        last = False
+        while not last:
+            jobs: list[_Job] = []
+            job: _Job | None
+            job = self._queue.get()
+            if job is _PATIENT:
+                try:
+                    job = self._queue.get(timeout=PATIENCE_S)
+                except queue.Empty:
+                    pass
+            while job is not None:
+                jobs.append(job)
+                if sum(len(commands) for commands, _ in jobs) >= COMMANDS_PER_BATCH:
+                    break
                 try:
                     job = self._queue.get_nowait()
                 except queue.Empty:
                     break
-                if job is None:
-                    last = True
-                    break
-                jobs.append(job)
-                count += len(job[0])
-            self._commit(jobs)
-            if last:
-                return
+            last = job is None
+            patient = [self._patient.popleft() for _ in range(len(self._patient))]
+            if jobs := [job for job in (*patient, *jobs) if job is not _PATIENT]:
+                self._commit(jobs)
 
     def _commit(self, jobs: list[tuple[Sequence[Any], Future[list[Any]]]]) -> None:
         every = [command for commands, _ in jobs for command in commands]

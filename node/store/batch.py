@@ -22,7 +22,7 @@ from node.ledger.postings import CREDIT, DEBIT, Phase
 from node.ledger.transfers import Transfer
 from node.store import bulk, logs, schema
 from node.store.books import Books
-from node.store.logs import StoredNodes
+from node.store.logs import Segment, StoredNodes
 from node.store.working_set import Account, Outcome, Wishes, WorkingSet
 
 Row = tuple[Any, ...]
@@ -48,6 +48,7 @@ class Batch(WorkingSet):
         self.books, self.now_ms, self.today = books, now_ms, today
         self.final = books.final()
         self.entries: list[bytes] = []  # of the journal
+        self.sealed: list[tuple[int, bytes, Segment]] = []  # peer, root where the segment begins, the segment
         self.waiting: dict[int, list[Waiting]] = {}
         self._new: dict[Table, list[Row]] = {}
         self._new_transfers: list[Transfer] = []

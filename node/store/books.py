@@ -106,7 +106,7 @@ def load(conn: Connection, me: int, federation: bytes, environment: str) -> Book
         logs={key: r.no for key, r in logs.items()},
         channels=channels,
         journal=Frontier.from_bytes(journal.size, journal.frontier) if journal else Frontier(),
-        outboxes=dict(waiting.tuples().all()),
+        outboxes={peer: rows for peer, rows in waiting},  # noqa: C416 -- typed so
     )
     for peer, channel in channels.items():
         books.uncleared[peer] = _uncleared(conn, channel, logs[me, peer].no)

@@ -36,16 +36,20 @@ def append(
     nodes: list[Node],
     head: bytes | None,
     at_ms: int,
-) -> None:
+) -> Segment:
     """Append one segment and move the log's end. `bodies` None: a log without bodies (the journal)."""
+    root = frontier.root()
     s = schema.segment
     packed = codec.pack_frames(frames)
-    bulk.insert(conn, s, [(log, first, frontier.size, epoch, frontier.root(), packed, head, at_ms)])
+    bulk.insert(conn, s, [(log, first, frontier.size, epoch, root, packed, head, at_ms)])
+    packed_bodies = None
     if bodies is not None:
-        bulk.insert(conn, schema.body, [(log, first, codec.pack_bodies(bodies))])
+        packed_bodies = codec.pack_bodies(bodies)
+        bulk.insert(conn, schema.body, [(log, first, packed_bodies)])
     if nodes:
         bulk.insert(conn, schema.node, [(log, level, index, value) for level, index, value in nodes])
     set_end(conn, log, frontier)
+    return Segment(first, frontier.size, epoch, root, packed, packed_bodies, head)
 
 
 def set_end(conn: Connection, log: int, frontier: Frontier) -> None:
@@ -127,7 +131,7 @@ def remove(conn: Connection, log: int, first: int) -> None:
 
 
 def shorten(conn: Connection, log: int, first: int, frames: list[bytes], bodies: list[bytes], root: bytes) -> None:
-    """Take back all but these, the first frames of the segment that begins at `first`. `root` is the root after them."""
+    """Take back all but these first frames of the segment that begins at `first`. `root` is the root after them."""
     s, b = schema.segment, schema.body
     kept = {"size": first + len(frames), "frames": codec.pack_frames(frames), "root": root}
     conn.execute(update(s).where(s.c.log == log, s.c.first == first).values(kept))
