@@ -81,9 +81,11 @@ class Office:
         digest = hmac.digest(self.id_secret, b"%b\0%b" % (client.encode(), key.encode()), "sha256")
         if len(key) == 36 and key[14] == "7" and key[8] == key[13] == key[18] == key[23] == "-":
             try:
-                return bytes.fromhex(key[:8] + key[9:13]) + digest[:10]
+                at = bytes.fromhex(key[:8] + key[9:13])
             except ValueError:
-                pass
+                at = b""
+            if len(at) == 6:  # Python passes over white space between the digits
+                return at + digest[:10]
         return digest[:16]
 
     def salt(self) -> bytes:
