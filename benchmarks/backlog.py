@@ -65,9 +65,10 @@ async def _steady(load: Load, seconds: float) -> tuple[Journey, float]:
     marks: list[tuple[float, int]] = []
 
     async def watch() -> None:
-        for pause in (WARM_UP_S, seconds):
-            await asyncio.sleep(pause)
-            marks.append((time.monotonic(), load.seen))
+        await load.warm(WARM_UP_S)
+        marks.append((time.monotonic(), load.seen))
+        await asyncio.sleep(seconds)
+        marks.append((time.monotonic(), load.seen))
 
     journey = await load.saturate(watch)
     (begun, before), (ended, after) = marks

@@ -15,6 +15,8 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.gates import Gate
+
 RESULTS = Path(__file__).with_name("results.json")
 
 Machine = Mapping[str, str | int | float]
@@ -57,17 +59,17 @@ def machine(directory: Path) -> Machine:
     }
 
 
-def print_table(console: Console, where: Machine, figures: Sequence[Figure]) -> None:
-    """A table of medians with their spread, under one line about the machine."""
+def print_table(console: Console, where: Machine, figures: Sequence[Figure], gates: Mapping[str, Gate]) -> None:
+    """A table of medians with their spread and the bounds they have to keep, under one line about the machine."""
     console.print(", ".join(f"{name} {value}" for name, value in where.items()))
     table = Table()
     table.add_column("figure", overflow="fold", min_width=max((len(row.name) for row in figures), default=0))
     table.add_column("unit")
-    for column in ("median", "low", "high", "runs"):
+    for column in ("median", "low", "high", "runs", "gate"):
         table.add_column(column, justify="right")
     for row in figures:
         spread = (_readable(value) for value in (row.value, row.low, row.high))
-        table.add_row(row.name, row.unit, *spread, str(row.runs))
+        table.add_row(row.name, row.unit, *spread, str(row.runs), _judged(row, gates.get(row.name)))
     console.print(table)
 
 
@@ -75,6 +77,12 @@ def write_results(where: Machine, figures: Sequence[Figure], path: Path = RESULT
     """Replace the file of results: ``{"machine": …, "figures": […]}``."""
     content = {"machine": dict(where), "figures": [asdict(row) for row in figures]}
     path.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def _judged(row: Figure, gate: Gate | None) -> str:
+    if gate is None:
+        return ""
+    return f"[green]{gate} ✓[/]" if gate.holds(row.value) else f"[bold red]{gate} ✗[/]"
 
 
 def _readable(value: float) -> str:

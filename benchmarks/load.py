@@ -85,6 +85,13 @@ class Load:
         self._stock += [bulk_call(self._pair, self._drawn, LINES) for _ in range(calls)]
         self._stock.reverse()
 
+    async def warm(self, seconds: float) -> None:
+        """Return so long after the first outcome: the regions have found each other and their caches are filled."""
+        seen = self.seen
+        async with self._room, asyncio.timeout(DRAIN_S):
+            await self._room.wait_for(lambda: self.seen > seen)
+        await asyncio.sleep(seconds)
+
     async def saturate(self, watch: Callable[[], Coroutine[Any, Any, None]]) -> Journey:
         """Submit as fast as outcomes come back, until what `watch` returns is done; then wait for all outcomes."""
         journey = Journey()

@@ -45,15 +45,26 @@ class Run:
     """How much both databases grew."""
 
 
-def run(seconds: float, directory: Path, databases: Sequence[str | None] = (None, None), dsn: str | None = None) -> Run:
-    """Measure once, in a fresh folder under `directory`. Raises `ChildError` when points or transfers are missing."""
+def run(
+    seconds: float,
+    directory: Path,
+    databases: Sequence[str | None] = (None, None),
+    dsn: str | None = None,
+    *,
+    light: bool = True,
+) -> Run:
+    """Measure once, in a fresh folder under `directory`. Raises `ChildError` when points or transfers are missing.
+
+    `databases`: store URLs of two empty databases, of the PostgreSQL at `dsn`; None: files in the folder.
+    `light` false: at saturation only.
+    """
     with tempfile.TemporaryDirectory(prefix="product-", dir=directory) as name:
         pair = regions.build(Path(name), databases)
         before = sum(map(database_bytes, pair.sites))
         load = Load(pair)
         load.lay_in(round(CALLS_PER_S * (WARM_UP_S + seconds)))
         with serving(*pair.sites) as served:
-            found = asyncio.run(_measure(load, served, seconds, dsn))
+            found = asyncio.run(_measure(load, served, seconds, dsn, light))
             source_mb, destination_mb = (one.peak_mb() for one in served)
         verify(pair, found.journeys)
         grown = sum(map(database_bytes, pair.sites)) - before
@@ -78,7 +89,7 @@ class _Found:
     journeys: Sequence[Journey]
 
 
-async def _measure(load: Load, served: Sequence[Served], seconds: float, dsn: str | None) -> _Found:
+async def _measure(load: Load, served: Sequence[Served], seconds: float, dsn: str | None, light: bool) -> _Found:
     loop = asyncio.get_running_loop()
     marks: list[tuple[float, int, float]] = []
 
@@ -87,7 +98,7 @@ async def _measure(load: Load, served: Sequence[Served], seconds: float, dsn: st
         marks.append((loop.time(), load.seen, cpu_s))
 
     async def watch() -> None:
-        await asyncio.sleep(WARM_UP_S)
+        await load.warm(WARM_UP_S)
         mark()
         await asyncio.sleep(seconds)
         mark()
@@ -96,15 +107,18 @@ async def _measure(load: Load, served: Sequence[Served], seconds: float, dsn: st
     (start, seen_before, cpu_before), (end, seen_after, cpu_after) = marks
     transfers = seen_after - seen_before
     rate = transfers / (end - start)
-    light = await load.trickle(rate / 10, WARM_UP_S + seconds)
-    begun = light.calls[0].sent_at + WARM_UP_S
+    journeys, light_ms = [saturated], []
+    if light:
+        journeys.append(await load.trickle(rate / 10, WARM_UP_S + seconds))
+        begun = journeys[1].calls[0].sent_at + WARM_UP_S
+        light_ms = journeys[1].latencies_ms(begun, begun + seconds)
     return _Found(
         transfers=transfers,
         seconds=end - start,
         cpu_s=cpu_after - cpu_before,
         saturated_ms=saturated.latencies_ms(start, end),
-        light_ms=light.latencies_ms(begun, begun + seconds),
-        journeys=(saturated, light),
+        light_ms=light_ms,
+        journeys=journeys,
     )
 
 

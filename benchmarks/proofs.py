@@ -16,6 +16,7 @@ from pathlib import Path
 from rich.console import Console
 
 from benchmarks.figures import Figure, figure, machine, print_table
+from benchmarks.gates import GATES
 from benchmarks.long_log import hurry, nobody, write
 from gateway.protocol import merkle
 from gateway.protocol.merkle import Frontier
@@ -81,7 +82,7 @@ def main() -> None:
     parser.add_argument("--messages", type=int, default=MESSAGES, help="length of the log")
     parser.add_argument("--directory", type=Path, default=Path("/var/tmp"), help="where the log is put")
     chosen = parser.parse_args()
-    print_table(Console(), machine(chosen.directory), measure(chosen.directory, chosen.messages))
+    print_table(Console(), machine(chosen.directory), measure(chosen.directory, chosen.messages), GATES)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,118 @@
+"""One session: product and yardsticks in turns, so that a slow spell of the machine meets them all; then the rest."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+
+from rich.progress import Progress
+
+from benchmarks import backlog, floor, large, opening, ordinary, postgresql, product, proofs
+from benchmarks.backlog import Outage
+from benchmarks.children import Result
+from benchmarks.figures import Figure
+from benchmarks.opening import Opened
+from benchmarks.product import Run
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Extent:
+    """How much is measured."""
+
+    rounds: int
+    seconds: float
+    """Of every measured window."""
+    outages: int
+    openings: int
+    proofs: int
+
+
+FULL = Extent(rounds=5, seconds=5.0, outages=2, openings=5, proofs=50)
+QUICK = Extent(rounds=2, seconds=2.0, outages=1, openings=3, proofs=25)
+
+
+@dataclass(slots=True)
+class Measured:
+    """Everything a session has found; one entry a run."""
+
+    yardsticks: dict[str, list[Result]] = field(default_factory=dict)
+    """Keyed ``floor_sqlite``, ``ordinary_sqlite``, ``ordinary_postgresql``."""
+    product: dict[str, list[Run]] = field(default_factory=dict)
+    """Keyed ``sqlite``, ``postgresql``."""
+    outages: list[Outage] = field(default_factory=list)
+    openings: list[Opened] = field(default_factory=list)
+    proofs: list[Figure] = field(default_factory=list)
+
+
+class Session:
+    """Measures into `found`, showing how far it is."""
+
+    def __init__(self, extent: Extent, directory: Path, dsn: str | None, progress: Progress) -> None:
+        self._extent, self._directory, self._dsn, self._progress = extent, directory, dsn, progress
+        self.found = Measured()
+
+    def yardsticks(self) -> None:
+        """The yardsticks alone."""
+        self._in_turns(self._yardsticks())
+
+    def everything(self) -> None:
+        """All there is."""
+        extent, found, directory = self._extent, self.found, self._directory
+        self._in_turns({**self._yardsticks(), **self._products()})
+        with self._bar("backlog after an outage", extent.outages) as told:
+            for done in range(1, extent.outages + 1):
+                found.outages.append(backlog.run(extent.seconds, directory))
+                told(done)
+        with self._bar("opening a large region", large.MESSAGES) as told:
+            found.openings += opening.run(directory, extent.openings, told)
+        with self._bar("proofs over a long log", proofs.MESSAGES) as told:
+            found.proofs += proofs.measure(directory, runs=extent.proofs, told=told)
+
+    def _in_turns(self, steps: Mapping[str, Callable[[], None]]) -> None:
+        with self._bar("", self._extent.rounds * len(steps)) as told:
+            done = 0
+            for turn in range(self._extent.rounds):
+                for label, step in steps.items():
+                    told(done, f"round {turn + 1}: {label}")
+                    step()
+                    done += 1
+
+    def _yardsticks(self) -> dict[str, Callable[[], None]]:
+        seconds, directory, dsn = self._extent.seconds, self._directory, self._dsn
+        measures: dict[str, Callable[[], Result]] = {
+            "floor_sqlite": lambda: floor.run(seconds, directory),
+            "ordinary_sqlite": lambda: ordinary.run(seconds, directory),
+        }
+        if dsn:
+            measures["ordinary_postgresql"] = lambda: ordinary.run(seconds, directory, dsn)
+        return {name: partial(self._yardstick, name, measure) for name, measure in measures.items()}
+
+    def _yardstick(self, name: str, measure: Callable[[], Result]) -> None:
+        self.found.yardsticks.setdefault(name, []).append(measure())
+
+    def _products(self) -> dict[str, Callable[[], None]]:
+        steps = {"product_sqlite": self._product_on_sqlite}
+        return {**steps, "product_postgresql": self._product_on_postgresql} if self._dsn else steps
+
+    def _product_on_sqlite(self) -> None:
+        self.found.product.setdefault("sqlite", []).append(product.run(self._extent.seconds, self._directory))
+
+    def _product_on_postgresql(self) -> None:
+        assert self._dsn is not None
+        with postgresql.databases(self._dsn, 2) as urls:
+            run = product.run(self._extent.seconds, self._directory, urls, self._dsn, light=False)
+        self.found.product.setdefault("postgresql", []).append(run)
+
+    @contextmanager
+    def _bar(self, label: str, total: int) -> Iterator[Callable[..., None]]:
+        """A bar for the length of the block; call what is yielded with how much is done and, perhaps, a new label."""
+        task = self._progress.add_task(label, total=total)
+
+        def told(done: int, label: str | None = None) -> None:
+            self._progress.update(task, completed=done, description=label)
+
+        yield told
+        self._progress.remove_task(task)
