@@ -156,17 +156,23 @@ def test_a_token_is_shown_once_kept_as_a_digest_and_ends(hutong: Hutong, region:
     ],
 )
 def test_the_locale_or_lang_decides_the_language(
-    tmp_path: Path, environment: dict[str, str], arguments: list[str], words: str
-) -> None:
-    said = subprocess.run(
-        [sys.executable, "-m", "node.cli", "token", "list", "--dir", tmp_path / "none", *arguments],
-        capture_output=True, text=True, encoding="utf-8", check=False, timeout=60,
-        env={**os.environ, **environment, "PYTHONUTF8": "1"},
-    )  # fmt: skip
-    assert said.returncode == 2
-    assert said.stdout == ""
-    assert said.stderr.startswith(words)
-    assert len(said.stderr.splitlines()) == 2
+    hutong: Hutong, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, environment: dict[str, str], arguments: list[str],
+    words: str,
+) -> None:  # fmt: skip
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    said = hutong("token", "list", "--dir", tmp_path / "none", *arguments)
+    assert (said.code, said.out) == (2, "")
+    assert said.err.startswith(words)
+    assert len(said.err.splitlines()) == 2
+
+
+def test_the_installed_command_speaks_chinese_where_the_locale_does(tmp_path: Path) -> None:
+    environment = {**os.environ, "LC_ALL": "zh_CN.UTF-8", "PYTHONUTF8": "1"}
+    command = [sys.executable, "-m", "node.cli", "token", "list", "--dir", str(tmp_path / "none")]
+    said = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60, env=environment)
+    assert (said.returncode, said.stdout) == (2, "")
+    assert said.stderr.startswith("错误：")
 
 
 def test_two_keys_are_never_the_same_and_carry_their_time() -> None:
