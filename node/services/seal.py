@@ -22,6 +22,9 @@ from node.store import bulk, logs, schema
 from node.store.batch import Batch, Waiting
 from node.store.books import Uncleared
 
+_FRAME_BYTES = 160
+"""What a frame takes without its categories, at most."""
+
 DRAIN_ROWS = 4 * limits.FRAMES_PER_ENVELOPE
 """Rows taken from one outbox per batch: a backlog drains without blocking everybody else."""
 
@@ -63,7 +66,7 @@ def _chunks(waiting: Sequence[Waiting]) -> Iterator[Sequence[Waiting]]:
     """Runs that fit one envelope each."""
     start = size = 0
     for i, w in enumerate(waiting):
-        cost = len(w.draft.body) + limits.FRAME_BYTES // 2
+        cost = len(w.draft.body) + _FRAME_BYTES + len(w.draft.category.encode()) + len(w.draft.becomes.encode())
         if i - start == limits.FRAMES_PER_ENVELOPE or size + cost > limits.ENVELOPE_BYTES:
             yield waiting[start:i]
             start, size = i, 0

@@ -127,7 +127,9 @@ def _conflict(before: Transfer, command: Order) -> Refused:
 
 def check_destination(roster: Roster, me: int, destination: int) -> None:
     """Whether offers may go there. Raises Refused."""
-    region = roster.find(destination)
+    mine, region = roster.find(me), roster.find(destination)
+    if mine is None or mine.status is not Status.ACTIVE:
+        raise Refused(Reason.REGION_NOT_ACTIVE, "this region itself is not active in the roster")
     if region is None or destination == me:
         raise Refused(Reason.REGION_UNKNOWN, f"no other region {destination} in the roster")
     if region.status is not Status.ACTIVE:
