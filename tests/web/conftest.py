@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 
 import pytest
+import pytest_asyncio
 
 from node.store.engine import Store
 from tests.federation import Pair, pair
 from tests.web.nodes import Caller, RunningNode, serve, stop
 
 HANGZHOU, NINGBO = 330100, 330200
-
-Serve = Callable[..., object]
 
 
 @pytest.fixture
@@ -35,3 +34,13 @@ async def ningbo(two: Pair) -> AsyncIterator[Caller]:
     caller = await serve(RunningNode(two.regions[NINGBO]), two)
     yield caller
     await stop(caller)
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def shared() -> AsyncIterator[tuple[Caller, Caller]]:
+    """Both regions in memory, one pair for all tests of a module that change nothing another one looks at."""
+    regions = pair((HANGZHOU, NINGBO))
+    callers = [await serve(RunningNode(regions.regions[code]), regions) for code in (HANGZHOU, NINGBO)]
+    yield callers[0], callers[1]
+    for caller in callers:
+        await stop(caller)

@@ -211,3 +211,12 @@ async def test_unknown_ids_are_told_apart_from_unknown_paths(hangzhou: Caller) -
     verdict = {"source": 330200, "decision": "accept", "by": "x"}
     assert (await hangzhou.post(f"/v1/reviews/{missing}", verdict, 404))["reason"] == "transfer_unknown"
     assert (await hangzhou.get("/v1/transfers/xyz", 422))["field"] == "id"
+
+
+async def test_points_on_hold_cannot_be_sent_or_spent_again(hangzhou: Caller, ningbo: Caller) -> None:
+    await hangzhou.resident("A", 100)
+    to = await hangzhou.address_at(ningbo, "B")
+    await hangzhou.transfer("A", to, 60)
+    for path, more in (("/v1/transfers", {"address": to}), ("/v1/spends", {})):
+        body = {"account": "A", "category": "moral", "amount": 41, "key": path, **more}
+        assert (await hangzhou.post(path, body, 422))["reason"] == "insufficient_points"
