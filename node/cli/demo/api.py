@@ -21,7 +21,7 @@ CALL_S = 30.0
 """A call that takes longer counts as unanswered."""
 AGAIN_S = 0.1
 """Between two attempts."""
-ATTEMPTS_S = 45.0
+ATTEMPTS_S = 90.0
 """A region that answers nothing for so long has failed the demonstration."""
 EVENTS_PER_PAGE = 1_000
 

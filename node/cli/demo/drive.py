@@ -24,9 +24,9 @@ KILLED = 330200
 LINES_PER_ORDER = 250
 """Transfers submitted in one call: few enough that many calls are made, and one is under way when the region dies."""
 LOOK_S = 0.02
-START_S = 45.0
-SETTLE_S = 60.0
-COMMITTED_S = 20.0
+START_S = 90.0
+SETTLE_S = 90.0
+COMMITTED_S = 30.0
 """How long the region that is to be killed may take to commit the orders whose answer is going to be lost."""
 
 Line = Mapping[str, Any]

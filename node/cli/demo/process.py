@@ -134,7 +134,7 @@ def stop_all(regions: list[RegionProcess]) -> None:
         region.end()
 
 
-async def run(arguments: list[str], *, module: str = "node.cli", within_s: float = 60.0) -> tuple[int, bytes]:
+async def run(arguments: list[str], *, module: str = "node.cli", within_s: float = 120.0) -> tuple[int, bytes]:
     """Run `python -m MODULE ARGUMENTS` to its end: exit status and standard output."""
     process = await asyncio.create_subprocess_exec(
         sys.executable,
