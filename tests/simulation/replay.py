@@ -1,0 +1,41 @@
+"""Running seeds: one after another, each with what it says when it fails."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from tests.simulation.acts import run
+from tests.simulation.world import World
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Failure:
+    """A seed whose history broke a promise."""
+
+    seed: int
+    what: str
+    trace: tuple[str, ...]
+
+    def __str__(self) -> str:
+        return f"seed {self.seed}: {self.what}\nreplay: python -m tests.simulation --seed {self.seed} --trace"
+
+
+def play(seed: int) -> tuple[Counter[str], Failure | None, World]:
+    """One whole history. Returns what happened, counted, and what went wrong."""
+    world = World(seed)
+    failure = None
+    try:
+        run(world)
+    except Exception as fault:
+        # Whatever a region does, it never trips over itself: any error is a failure of the seed.
+        what = str(fault) if isinstance(fault, AssertionError) else repr(fault)
+        failure = Failure(seed=seed, what=what or repr(fault), trace=tuple(world.log))
+    world.close()
+    return world.count, failure, world
+
+
+def play_all(seeds: Iterable[int]) -> list[Failure]:
+    """Many, one after another."""
+    return [failure for seed in seeds if (failure := play(seed)[1]) is not None]

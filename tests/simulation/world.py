@@ -1,0 +1,245 @@
+"""N regions, a clock, a network and everything that can go wrong, all drawn from one seed; then quiet, and the sums."""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+from dataclasses import replace
+from functools import cache
+from itertools import combinations
+
+from gateway.protocol.channel import is_open
+from gateway.protocol.errors import SkewedClock
+from gateway.protocol.transfer import Terms
+from gateway.protocol.values import Message, Signed
+from gateway.transport import messages
+from node.errors import Unavailable
+from tests.federation import CATEGORIES, NOW_MS, Clock, found_federation
+from tests.simulation.clients import Client
+from tests.simulation.disk import Crash
+from tests.simulation.ledgers import LedgerWatch
+from tests.simulation.logbooks import LogWatch, check_pairs
+from tests.simulation.network import Network, Packet
+from tests.simulation.quiet import check_everything
+from tests.simulation.region import Job, SimRegion
+from tests.simulation.violation import Violation
+
+CODES = (330100, 330200, 330400, 330600)
+RATES = ((1, 1), (1, 1), (2, 1), (1, 2), (3, 2), (2, 3), (5, 4))
+ROUNDS = 60
+"""Rounds of talk in which everything must have settled once the faults have stopped."""
+
+
+@cache
+def federation(codes: tuple[int, ...]) -> Signed:
+    """The first roster of these regions; made once."""
+    return found_federation(codes)
+
+
+class World:
+    """See the module. Raises Violation where a promise is broken. Without `terms` they are drawn as well."""
+
+    def __init__(
+        self, seed: int, *, codes: tuple[int, ...] = (), terms: dict[tuple[int, int, str], Terms] | None = None
+    ) -> None:
+        self.seed = seed
+        self.chance = random.Random(seed)
+        self.codes = codes or CODES[: self.chance.choice([2, 2, 2, 3, 3, 4])]
+        self.steps = self.chance.choice([80, 160, 240, 320])
+        self.clock = NOW_MS
+        self.log: list[str] = []
+        self.invented: set[bytes] = set()  # ids of messages no service sent
+        self.count: Counter[str] = Counter()
+        self.pace = self.chance.choice([1, 1, 2, 4])  # how many packets the network carries at a time
+        self.odd = self.chance.random() < 0.5
+        self.network = Network(random.Random(f"{seed} network"))
+        self.rosters = [federation(self.codes)]
+        drawn = agreed(self.chance, self.codes)
+        addresses: dict[int, list[str]] = {code: [] for code in self.codes}
+        self.regions: dict[int, SimRegion] = {}
+        self.clients: dict[int, Client] = {}
+        self.ledgers: dict[int, LedgerWatch] = {}
+        for code in self.codes:
+            own = otherwise(self.chance, drawn) if terms is None else terms
+            region = SimRegion(code, self.rosters[0], own, clock=Clock(self.clock), seed=seed)
+            peers = [c for c in self.codes if c != code]
+            self.regions[code] = region
+            self.clients[code] = Client(region, peers, random.Random(f"{seed} client {code}"), addresses)
+            self.ledgers[code] = LedgerWatch(region)
+        self.logs = LogWatch(self.regions)
+
+    def begin(self) -> None:
+        """Residents come in; as a rule all nodes have met before anything goes wrong."""
+        for client in self.clients.values():
+            client.settle_in()
+        if self.chance.random() < 0.7:
+            self.talk()
+
+    def close(self) -> None:
+        """The disks can be used by the next world."""
+        for region in self.regions.values():
+            region.disk.give_up()
+
+    # -- time --------------------------------------------------------------------------------------------------------
+
+    def pass_time(self, milliseconds: int) -> None:
+        """The true time goes on; every region's clock with it, each with its own error."""
+        self.clock += milliseconds
+        for region in self.regions.values():
+            region.clock.now_ms = self.clock
+
+    # -- the acts of one region --------------------------------------------------------------------------------------
+
+    def commit(self, region: SimRegion, count: int | None = None) -> None:
+        """One group commit of what waits; a fault on its way kills the process or only the transaction."""
+        count = len(region.inbox) if count is None else count
+        jobs = ", ".join(map(str, region.inbox[:count]))
+        fault = region.disk.fault
+        try:
+            said = region.commit(count)
+        except Unavailable as failure:
+            self.say(region, f"commit failed ({failure}): {jobs}")
+            return
+        except Crash:
+            self.say(region, f"CRASH {fault.when.value if fault else ''}: {jobs}")
+            region.start()
+            return
+        self.say(region, f"committed {jobs}")
+        for job, answers in said:
+            self.send(region, job.peer, answers)
+
+    def send(self, region: SimRegion, peer: int, answers: list[Message]) -> None:
+        """Put answers under way."""
+        for message in answers:
+            packet = self.network.send(region.code, peer, message)
+            self.say(region, f"sends {packet.what} to {peer}")
+
+    def hear(self, packet: Packet, *, honest: bool = True) -> Job | None:
+        """A packet arrives: it waits for the writer, unless it is refused at the door."""
+        region = self.regions[packet.destination]
+        message = messages.decode(packet.data)
+        try:
+            assert not isinstance(message, messages.Unknown)
+            command = region.exchange.command(packet.source, message)
+        except SkewedClock:
+            self.say(region, f"refuses {packet.what} from {packet.source}: too old or from the future")
+            return None
+        except Exception as fault:
+            raise Violation(f"{region.code} rejects an honest {packet.what} from {packet.source}: {fault!r}") from fault
+        job = Job(command=command, peer=packet.source, honest=honest)
+        region.inbox.append(job)
+        self.say(region, f"hears {packet.what} from {packet.source}")
+        return job
+
+    def post(self, region: SimRegion, peer: int) -> bool:
+        """Send the next envelope, if there is one."""
+        try:
+            parcel = region.exchange.parcel(region.channel(peer))
+        except Unavailable:
+            return False
+        if parcel is not None:
+            self.send(region, peer, [parcel])
+        return parcel is not None
+
+    def say(self, region: SimRegion | None, what: str) -> None:
+        """For the trace."""
+        self.log.append(f"{self.clock - NOW_MS:>12} {region.code if region else '      '} {what}")
+
+    # -- running -----------------------------------------------------------------------------------------------------
+
+    def check(self) -> None:
+        """What must hold at every moment."""
+        for ledger in self.ledgers.values():
+            ledger.check()
+        self.logs.check()
+        check_pairs(self.ledgers)
+
+    def quiesce(self) -> None:
+        """Faults stop; what is old is still about. Everything must settle, and then everything must agree."""
+        self.say(None, "quiet")
+        self.network.cut_off.clear()
+        for region in self.regions.values():
+            region.clock.skew_ms = 0
+            region.disk.fault, region.disk.gone = None, False
+            region.adopt(self.rosters[region.office.roster.version :])
+        for client in self.clients.values():
+            client.calm = True
+        self.talk()
+        self.check()
+        check_everything(self)
+
+    def talk(self) -> None:
+        """Let everybody speak and hear until nobody has anything to say, with nothing going wrong."""
+        for _ in range(ROUNDS):
+            busy = False
+            for code, client in self.clients.items():
+                region = self.regions[code]
+                for content in client.unanswered():
+                    client.job(content)
+                busy |= client.calm and client.decide_all() > 0
+                for peer in client.peers:
+                    busy |= self._tick(region, peer)
+                self.commit(region)
+                for peer in client.peers:
+                    while self.post(region, peer):
+                        busy = True
+            while self.network.packets:
+                busy = True
+                packet = self.network.take(self.chance.randrange(len(self.network.packets)), keep=False)
+                self.hear(packet)
+                if self.chance.random() < 0.7:
+                    self.commit(self.regions[packet.destination])
+            for region in self.regions.values():
+                busy |= bool(region.inbox)
+                self.commit(region)
+            self.pass_time(2000)
+            if not busy:
+                return
+        raise Violation(f"still talking after {ROUNDS} rounds: {self.backlog()}")
+
+    def _tick(self, region: SimRegion, peer: int) -> bool:
+        """Ask again what was not answered. Returns whether there was anything to ask."""
+        channel = region.channel(peer)
+        if channel is not None and is_open(channel) and channel.final == channel.size == channel.receipted:
+            return False
+        region.inbox.append(region.ask(peer))
+        return True
+
+    def backlog(self) -> str:
+        """Who waits for what."""
+        return "; ".join(
+            f"{code}->{peer} ready={c.ready} open={c.peer_open} size={c.size} final={c.final} "
+            f"outbox={region.writer.backlogs.get(peer, 0)} {c.condition.name}"
+            for code, region in self.regions.items()
+            for peer, c in region.writer.channels.items()
+        )
+
+
+def agreed(chance: random.Random, codes: tuple[int, ...]) -> dict[tuple[int, int, str], Terms]:
+    """Terms between all regions: rates, categories, reviews and windows drawn at random."""
+    terms = {}
+    for a, b in combinations(codes, 2):
+        for source, destination in ((a, b), (b, a)):
+            becomes = list(CATEGORIES[:2])
+            if chance.random() < 0.3:
+                becomes.reverse()
+            for category, other in zip(CATEGORIES[:2], becomes, strict=True):
+                rate_p, rate_q = chance.choice(RATES)
+                terms[source, destination, category] = Terms(
+                    source=source, destination=destination, category=category, becomes=other,
+                    rate_p=rate_p, rate_q=rate_q, version=1, min_evidence=chance.choice([1, 2]),
+                    review_from=chance.choice([0, 0, 4, 8]), grace_days=chance.choice([0, 3, 30]),
+                    reversal_days=chance.choice([2, 30]),
+                )  # fmt: skip
+    return terms
+
+
+def otherwise(chance: random.Random, terms: dict[tuple[int, int, str], Terms]) -> dict[tuple[int, int, str], Terms]:
+    """The terms as one region has them: now and then it reads one of them otherwise than its peer."""
+    own = dict(terms)
+    if chance.random() < 0.2:
+        key = chance.choice(list(own))
+        own[key] = replace(own[key], **chance.choice([{"version": 2}, {"min_evidence": 1}, {"becomes": "culture"}]))
+        if chance.random() < 0.2:
+            del own[key]
+    return own
