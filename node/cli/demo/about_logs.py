@@ -51,12 +51,16 @@ def messages_are_the_transfers(case: Case) -> Check:
         asked: Counter[tuple[int, int, bytes]] = Counter()
         answered: Counter[tuple[int, int, bytes]] = Counter()
         for a, b in case.pairs():
-            for frame in map(codec.decode_frame, case.books[a].logs[a, b]):
+            for number, raw in enumerate(case.books[a].logs[a, b]):
+                try:
+                    frame = codec.decode_frame(raw)
+                except ProtocolError as error:
+                    yield f"{a}→{b} number {number}: {error}"
+                    continue
                 if frame.reply:
                     accepted = case.outgoing[frame.id].state == State.POSTED if frame.id in case.outgoing else None
-                    yield unless(
-                        accepted is (frame.kind == Kind.ACCEPT), f"{a}→{b}: a wrong answer to {frame.id.hex()}"
-                    )
+                    right = accepted is (frame.kind == Kind.ACCEPT)
+                    yield unless(right, f"{a}→{b}: a wrong answer to {frame.id.hex()}")
                     answered[b, a, frame.id] += 1
                 else:
                     asked[a, b, frame.id] += 1

@@ -96,11 +96,18 @@ def _category(code: str) -> str:
 
 
 def _points(units: int) -> Text:
-    return Text(f"{units / UNITS_A_POINT:,.2f}", justify="right")
+    return Text(f"{units / UNITS_A_POINT:,.2f}")
+
+
+def _right(shown: Table, *columns: int) -> Table:
+    """The table with these columns aligned to the right."""
+    for at in columns:
+        shown.columns[at].justify = "right"
+    return shown
 
 
 def _seconds(seconds: float) -> Text:
-    return Text(f"{seconds:.1f}", justify="right")
+    return Text(f"{seconds:.1f}")
 
 
 def _balances(outcome: Outcome) -> Table:
@@ -110,7 +117,8 @@ def _balances(outcome: Outcome) -> Table:
         people = len({b.account for b in books.balances if b.resident})
         rows.append([f"{member.code} {_name(member.code)}", people, *(_points(_worth(books, c)) for c in CATEGORIES)])
     title = say("各地区居民持有的积分", "Points held by residents")
-    return table(title, [say("地区", "Region"), say("持有人", "Holders"), *map(_category, CATEGORIES)], rows)
+    columns = [say("地区", "Region"), say("持有人", "Holders"), *map(_category, CATEGORIES)]
+    return _right(table(title, columns, rows), *range(2, len(columns)))
 
 
 def _matrix(outcome: Outcome) -> Table:
@@ -128,11 +136,12 @@ def _matrix(outcome: Outcome) -> Table:
         row: list[object] = [_name(a.code)]
         for b in MEMBERS:
             count, left, came = cells.get((a.code, b.code), [0, 0, 0])
-            amounts = f"{left / UNITS_A_POINT:,.2f} → {came / UNITS_A_POINT:,.2f}"
-            row.append(Text(f"{amounts}\n{count:,} {say('笔', 'transfers')}" if count else "—", justify="right"))
+            amounts = f"{left / UNITS_A_POINT:,.2f}→{came / UNITS_A_POINT:,.2f}"
+            row.append(Text(f"{amounts}\n{count:,} {say('笔', 'transfers')}" if count else "—"))
         rows.append(row)
-    title = say("头寸：自（行）至（列），转出 → 转入，积分", "Positions: from (row) to (column), points left → arrived")
-    return table(title, [say("自 \\ 至", "From \\ to"), *(_name(m.code) for m in MEMBERS)], rows)
+    title = say("头寸：自（行）至（列），转出→转入，积分", "Positions: from (row) to (column), points left→arrived")
+    columns = [say("自 \\ 至", "From \\ to"), *(_name(m.code) for m in MEMBERS)]
+    return _right(table(title, columns, rows), *range(1, len(columns)))
 
 
 def _outcomes(drive: Drive, outcome: Outcome) -> Table:
@@ -158,7 +167,7 @@ def _logs(outcome: Outcome) -> Table:
             receipt = outcome.books[a.code].receipts.get((a.code, b.code), (0, b""))[0]
             rows.append(
                 [
-                    f"{_name(a.code)} → {_name(b.code)}", mine[0], mine[1].hex()[:12], theirs[0], theirs[1].hex()[:12],
+                    f"{_name(a.code)}→{_name(b.code)}", mine[0], mine[1].hex()[:10], theirs[0], theirs[1].hex()[:10],
                     receipt, Text("=", style="green") if mine == theirs else Text("≠", style="bold red"),
                 ]
             )  # fmt: skip
@@ -172,7 +181,7 @@ def _logs(outcome: Outcome) -> Table:
 def _killed(drive: Drive) -> Table:
     kill, apis = drive.kill, drive.apis.values()
     rows: list[list[object]] = [
-        [say("断电（kill -9）的地区", "region killed (kill -9)"), Text(f"{KILLED} {_name(KILLED)}", justify="right")],
+        [say("断电（kill -9）的地区", "region killed (kill -9)"), f"{KILLED} {_name(KILLED)}"],
         [say("当时在途的转移", "transfers under way at that moment"), kill.in_flight],
         [say("提交后未得答复的转移", "orders sent that got no answer"), len(kill.unanswered)],
         [say("其中断电前已记账", "of these, committed before the kill"), kill.committed],
@@ -180,7 +189,7 @@ def _killed(drive: Drive) -> Table:
         [say("重新就绪，秒", "ready and connected again, s"), _seconds(kill.ready_s)],
         [say("当时在途的全部办结，秒", "all that was under way decided, s"), _seconds(kill.recovered_s)],
     ]
-    return table(say("中途断电", "The kill"), [say("事项", "What"), say("数值", "Value")], rows)
+    return _right(table(say("中途断电", "The kill"), [say("事项", "What"), say("数值", "Value")], rows), 1)
 
 
 def _checks(outcome: Outcome) -> Table:
@@ -190,8 +199,8 @@ def _checks(outcome: Outcome) -> Table:
         what = Text(say(check.zh, check.en))
         for why in check.against[:3]:
             what.append(f"\n  {why}", style="red")
-        rows.append([mark, what, check.counted, Text(check.name, style="dim")])
-    columns = ["", say("承诺", "Promise"), say("核对数", "Counted"), say("名称", "Name")]
+        rows.append([mark, what, check.counted])
+    columns = ["", say("承诺", "Promise"), say("核对数", "Counted")]
     return table(say("逐项核对", "Every promise, checked from outside"), columns, rows)
 
 
