@@ -195,6 +195,11 @@ def is_duplicate(channel: Channel, head: Head) -> bool:
     return head.size <= channel.held
 
 
+def leads_to(frontier: Frontier, head: Head) -> bool:
+    """The frames lead from what I hold to the very root that is signed."""
+    return frontier.root() == head.root
+
+
 def is_in_step(channel: Channel, frames: Sequence[Frame]) -> bool:
     """`seen` never falls and never names messages of mine that do not exist."""
     seen = channel.in_seen
@@ -230,7 +235,7 @@ def judge(
         return Duplicate() if root == head.root else Fork(size=head.size, theirs=head.root, mine=root, consistency=())
     skip = channel.held - head.first
     frontier, new_nodes = channel.in_frontier.extend_with_nodes(merkle.leaf_hashes(raw[skip:]))
-    if frontier.root() != head.root:
+    if not leads_to(frontier, head):
         return _fork_below(channel, head, raw, nodes)
     _check_frames(channel, head, frames[skip:], bodies[skip:])
     if not is_in_step(channel, frames[skip:]):
@@ -294,7 +299,12 @@ def append(channel: Channel, verdict: Append, head: Head, frames: Sequence[Frame
         received_at_ms=now_ms,
     )
     channel = replace(channel, in_frontier=verdict.frontier, in_epoch=last.epoch, in_seen=last.seen, receipt=receipt)
-    return raise_final(channel, last.seen)
+    return hear_seen(channel, last.seen)
+
+
+def hear_seen(channel: Channel, seen: int) -> Channel:
+    """A frame that has seen so many of mine makes them final, as a receipt does."""
+    return raise_final(channel, seen)
 
 
 def hear_receipt(channel: Channel, receipt: Receipt, nodes: Nodes) -> Channel:

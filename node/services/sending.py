@@ -89,8 +89,8 @@ class Sending:
         if first >= limit or len(state.under_way) >= limits.ENVELOPES_IN_FLIGHT:
             return None
         run = self._recent(state, first, limit) or self._stored(channel, first, limit)
-        if run is None or any(s.epoch > channel.epoch.number for s in run.segments):
-            return None  # sealed again since `channel` was committed: no head may be signed under the old epoch
+        if run is None or is_sealed_anew(run, channel):
+            return None
         state.next = run.segments[-1].size
         state.under_way.append(state.next)
         return run
@@ -113,6 +113,11 @@ class Sending:
                 number = self._numbers[channel.peer] = logs.number_of(conn, out.source, out.destination, out.generation)
             chosen = fitting(logs.segments(conn, number, first, limits.FRAMES_PER_ENVELOPE), limit)
             return Run(logs.root_before(conn, number, chosen[0].first), chosen) if chosen else None
+
+
+def is_sealed_anew(run: Run, channel: Channel) -> bool:
+    """The frames got another epoch since `channel` was committed: no head over them may be signed under the old one."""
+    return any(s.epoch > channel.epoch.number for s in run.segments)
 
 
 def fitting(segments: Iterable[logs.Segment], limit: int) -> list[logs.Segment]:
