@@ -231,8 +231,8 @@ def pack_frames(frames: Sequence[bytes]) -> bytes:
 
 
 def unpack_frames(packed: bytes) -> list[bytes]:
-    """What :func:`pack_frames` packed."""
-    return list(channel_pb2.Envelope.FromString(packed).frames)
+    """What :func:`pack_frames` packed. Raises Malformed for anything else."""
+    return list(_envelope(packed).frames)
 
 
 def pack_bodies(bodies: Sequence[bytes]) -> bytes:
@@ -241,8 +241,15 @@ def pack_bodies(bodies: Sequence[bytes]) -> bytes:
 
 
 def unpack_bodies(packed: bytes) -> list[bytes]:
-    """What :func:`pack_bodies` packed."""
-    return list(channel_pb2.Envelope.FromString(packed).bodies)
+    """What :func:`pack_bodies` packed. Raises Malformed for anything else."""
+    return list(_envelope(packed).bodies)
+
+
+def _envelope(packed: bytes) -> channel_pb2.Envelope:
+    try:
+        return channel_pb2.Envelope.FromString(packed)
+    except DecodeError as e:
+        raise Malformed("stored frames or bodies are not the fields of a protobuf Envelope") from e
 
 
 # -- signed messages --------------------------------------------------------------------------------------------------

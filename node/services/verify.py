@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from urllib.parse import quote
 
 import msgspec
 from sqlalchemy import Connection, select
@@ -51,8 +52,8 @@ def open_copy(path: Path) -> Store:
     log = path.with_name(path.name + "-wal")
     # Without a log nobody has the file open: SQLite need not make a file for its locks beside it.
     mode = "mode=ro" if log.is_file() and log.stat().st_size else "mode=ro&immutable=1"
-    plain = str(path.resolve()).replace("%", "%25").replace("?", "%3f").replace("#", "%23")
-    return open_store(f"sqlite:///file:{plain}?{mode}&uri=true")
+    # Quoted for SQLite's address, and that for the store's.
+    return open_store(f"sqlite:///file:{quote(quote(str(path.resolve())))}?{mode}&uri=true")
 
 
 def _nobody(done: int, total: int) -> None:

@@ -53,7 +53,7 @@ class LogsCheck:
                 break
             try:
                 frames = codec.unpack_frames(segment.frames)
-            except Exception as error:  # whatever the parser says about bytes that were tampered with
+            except ProtocolError as error:
                 self._findings.fault("roots", f"{name}: the segment at {segment.first} cannot be read ({error})")
                 break
             if segment.first + len(frames) != segment.size:
@@ -99,7 +99,7 @@ class LogsCheck:
             if len(bodies) != len(frames):
                 findings.fault("bodies", f"{name}: {len(bodies)} bodies for {len(frames)} frames at {segment.first}")
                 bodies = [b""] * len(frames)
-        except Exception as error:
+        except ProtocolError as error:
             findings.fault("bodies", f"{name}: the bodies at {segment.first} cannot be read ({error})")
             bodies = [b""] * len(frames)
         last = self.last.get(row.no)
