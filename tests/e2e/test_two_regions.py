@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import threading
+from base64 import b64decode, b64encode
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -68,8 +69,9 @@ def test_points_move_and_are_proved_with_the_commands_a_newcomer_types(pair: Pai
     check = [sys.executable, "-m", "gateway", "verify", "--federation", federation, str(file)]
     assert subprocess.run(check, timeout=60, check=False, capture_output=True).returncode == 0
     altered = json.loads(file.read_text())
-    altered["payload"] = altered["payload"].replace("A", "B", 1)
-    file.write_text(json.dumps(altered))
+    payload = bytearray(b64decode(altered["payload"]))
+    payload[15] ^= 1  # within the id of the transfer
+    file.write_text(json.dumps(altered | {"payload": b64encode(payload).decode()}))
     assert subprocess.run(check, timeout=60, check=False, capture_output=True).returncode != 0
 
 
