@@ -9,11 +9,12 @@ from functools import cache
 from itertools import combinations
 
 from gateway.protocol.channel import is_open
-from gateway.protocol.errors import SkewedClock
+from gateway.protocol.errors import ProtocolError, SkewedClock
 from gateway.protocol.transfer import Terms
 from gateway.protocol.values import Message, Signed
 from gateway.transport import messages
 from node.errors import Unavailable
+from node.services.handshake import HearReceipt
 from tests.federation import CATEGORIES, NOW_MS, Clock, found_federation
 from tests.simulation.clients import Client
 from tests.simulation.disk import Crash
@@ -106,7 +107,8 @@ class World:
             return
         self.say(region, f"committed {jobs}")
         for job, answers in said:
-            self.send(region, job.peer, answers)
+            if job.honest:  # a stranger is answered on his own stream
+                self.send(region, job.peer, answers)
 
     def send(self, region: SimRegion, peer: int, answers: list[Message]) -> None:
         """Put answers under way."""
@@ -114,7 +116,7 @@ class World:
             packet = self.network.send(region.code, peer, message)
             self.say(region, f"sends {packet.what} to {peer}")
 
-    def hear(self, packet: Packet, *, honest: bool = True) -> Job | None:
+    def hear(self, packet: Packet) -> Job | None:
         """A packet arrives: it waits for the writer, unless it is refused at the door."""
         region = self.regions[packet.destination]
         message = messages.decode(packet.data)
@@ -126,10 +128,27 @@ class World:
             return None
         except Exception as fault:
             raise Violation(f"{region.code} rejects an honest {packet.what} from {packet.source}: {fault!r}") from fault
-        job = Job(command=command, peer=packet.source, honest=honest)
+        if isinstance(command, HearReceipt):
+            region.exchange.sending.received(packet.source, command.receipt.size)
+        job = Job(command=command, peer=packet.source)
         region.inbox.append(job)
         self.say(region, f"hears {packet.what} from {packet.source}")
         return job
+
+    def hear_stranger(self, packet: Packet) -> None:
+        """A packet arrives that need not be what it says."""
+        region = self.regions[packet.destination]
+        try:
+            message = messages.decode(packet.data)
+            if isinstance(message, messages.Unknown):
+                return
+            command = region.exchange.command(packet.source, message)
+        except ProtocolError:
+            self.count["forgeries refused at the door"] += 1
+            return
+        self.say(region, f"hears a forged {packet.what} from {packet.source}")
+        region.inbox.append(Job(command=command, peer=packet.source, honest=False))
+        self.commit(region)
 
     def post(self, region: SimRegion, peer: int) -> bool:
         """Send the next envelope, if there is one."""

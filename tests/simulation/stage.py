@@ -1,0 +1,164 @@
+"""A history written by hand: two regions, no chance, every packet where the author wants it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+from gateway.protocol.values import Draft, Envelope
+from gateway.transport import messages
+from node.services.account import OpenAccount
+from node.services.address import NewAddress
+from node.services.award import Award
+from node.services.offer import Review
+from node.services.reversal import AskReversal
+from node.services.spend import Spend
+from node.services.transfer import Order, Placed
+from tests.federation import CATEGORIES, plain_terms
+from tests.simulation import forgery
+from tests.simulation.network import Packet
+from tests.simulation.region import SimRegion
+from tests.simulation.violation import Violation
+from tests.simulation.world import CODES, World
+
+DAY = 86_400_000
+
+
+class Stage:
+    """Regions `a` and `b`, each with a resident called `x`. What is kept back of the wire waits in `late`."""
+
+    def __init__(self, **terms: Any) -> None:
+        codes = CODES[:2]
+        self.world = World(1, codes=codes, terms=plain_terms(codes, **terms))
+        self.a, self.b = (self.world.regions[code] for code in codes)
+        self.late: list[Packet] = []
+        self.made = 0
+        for region in (self.a, self.b):
+            self.do(region, OpenAccount(name="x"))
+            self.do(region, NewAddress(account="x"))
+        self.world.talk()
+
+    def finish(self) -> None:
+        """Everything settles and is checked."""
+        self.world.network.packets += self.late
+        self.world.quiesce()
+
+    def check(self) -> None:
+        """What holds at every moment holds now."""
+        self.world.check()
+
+    def expect(self, held: object, what: str) -> None:
+        """Raises Violation."""
+        if not held:
+            raise Violation(what)
+
+    # -- commands ----------------------------------------------------------------------------------------------------
+
+    def do(self, region: SimRegion, command: Any) -> Any:
+        """One command, committed by itself. Returns its answer, be it a refusal."""
+        answers: list[Any] = []
+        client = self.world.clients[region.code]
+        told = client.job(command).told
+
+        def hear(answer: Any) -> None:
+            answers.append(answer)
+            if told is not None:
+                told(answer)
+
+        region.inbox[-1] = replace(region.inbox[-1], told=hear)
+        self.world.commit(region)
+        return answers[0] if answers else None
+
+    def award(self, region: SimRegion, amount: int, **more: Any) -> Any:
+        """Points for the resident."""
+        return self.do(region, Award(**self._key(), account="x", category=CATEGORIES[0], amount=amount, **more))
+
+    def spend(self, region: SimRegion, amount: int) -> Any:
+        """Redeem at home."""
+        return self.do(region, Spend(**self._key(), account="x", category=CATEGORIES[0], amount=amount))
+
+    def order(self, region: SimRegion, amount: int) -> Placed:
+        """Points to the resident of the other region."""
+        other = self.b if region is self.a else self.a
+        address = self.world.clients[other.code].addresses[other.code][0]
+        command = Order(**self._key(), account="x", category=CATEGORIES[0], amount=amount, address=address)
+        return self.do(region, command)  # type: ignore[no-any-return]
+
+    def reverse(self, region: SimRegion, transfer: Placed) -> Any:
+        """Ask for an accepted transfer back."""
+        return self.do(region, AskReversal(**self._key(), transfer=bytes.fromhex(transfer.id)))
+
+    def review(self, region: SimRegion, transfer: Placed, *, accept: bool = True) -> Any:
+        """A clerk decides."""
+        source = self.a.code if region is self.b else self.b.code
+        return self.do(region, Review(source=source, id=bytes.fromhex(transfer.id), accept=accept, by="clerk"))
+
+    def _key(self) -> dict[str, str]:
+        self.made += 1
+        return {"client": "play", "key": str(self.made)}
+
+    # -- the wire ----------------------------------------------------------------------------------------------------
+
+    def push(self, region: SimRegion, *, hold: tuple[str, ...] = ()) -> None:
+        """Send what there is, and deliver all that follows but the kinds named in `hold`."""
+        peer = self.b if region is self.a else self.a
+        while self.world.post(region, peer.code):
+            pass
+        self.deliver(hold=hold)
+
+    def deliver(self, *, hold: tuple[str, ...] = ()) -> None:
+        """Deliver in order, answers too; keep back what `hold` names."""
+        packets = self.world.network.packets
+        while packets:
+            packet = packets.pop(0)
+            if packet.what.startswith(hold):
+                self.late.append(packet)
+            elif self.world.hear(packet) is not None:
+                self.world.commit(self.world.regions[packet.destination])
+
+    def arrive(self) -> None:
+        """What was kept back arrives now."""
+        self.world.network.packets += self.late
+        self.late = []
+        self.deliver()
+
+    def ask(self, region: SimRegion) -> None:
+        """What is said first on a new stream is committed and under way; nothing is delivered yet."""
+        region.inbox.append(region.ask((self.b if region is self.a else self.a).code))
+        self.world.commit(region)
+
+    def restart(self, region: SimRegion) -> None:
+        """The process dies, and a new one starts that has not said anything yet."""
+        region.start()
+
+    def say(self, region: SimRegion, draft: Draft) -> None:
+        """Let the region say what no service would."""
+        forgery.say(region, (self.b if region is self.a else self.a).code, draft)
+        self.world.invented.add(draft.id)
+        self.world.commit(region)
+
+    def forge(self, region: SimRegion, change: Callable[[Envelope], Envelope]) -> None:
+        """The next envelope of the region arrives changed, and nothing comes of it; then the true one arrives."""
+        peer = self.b if region is self.a else self.a
+        self.expect(self.world.post(region, peer.code), "there is nothing to send")
+        true = self.world.network.packets.pop()
+        envelope = messages.decode(true.data)
+        assert isinstance(envelope, Envelope)
+        data = messages.encode(change(envelope))
+        before = peer.rows("SELECT total_changes()")
+        self.world.hear_stranger(true._replace(data=data))
+        self.expect(peer.rows("SELECT total_changes()") == before, "a forged envelope was believed")
+        self.world.network.packets.append(true)
+        self.deliver()
+
+    # -- looking -----------------------------------------------------------------------------------------------------
+
+    def points(self, region: SimRegion) -> int:
+        """What the resident can spend."""
+        rows = region.rows("SELECT sum(credits_posted - debits_posted - debits_pending) FROM balance WHERE resident")
+        return int(rows[0][0] or 0)
+
+    def held(self, region: SimRegion) -> int:
+        """How many frames of the other's log a region holds."""
+        return next(iter(region.writer.channels.values())).held
