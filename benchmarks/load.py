@@ -21,7 +21,7 @@ from benchmarks.regions import Pair
 
 CONNECTIONS = 6
 """Bulk calls under way at most."""
-OUTSTANDING = 12 * LINES
+OUTSTANDING = 8 * LINES
 """At saturation: transfers submitted whose outcome has not been read."""
 TICK_S = 0.01
 """At a fixed rate, a bulk call this often."""

@@ -16,6 +16,7 @@ from sqlalchemy import func, select
 
 from benchmarks import regions
 from benchmarks.children import ChildError, postgres_cpu_s
+from benchmarks.cost import Cost, cost_so_far
 from benchmarks.load import Journey, Load
 from benchmarks.regions import OPENING, RESIDENTS, Pair, Site
 from benchmarks.serving import Served, serving
@@ -35,6 +36,10 @@ class Run:
     transfers_per_s: float
     cpu_us_per_transfer: float
     """User and system mode of both regions' processes, and of a PostgreSQL on this machine; not the load's."""
+    load_cpu_us_per_transfer: float
+    """The same of the process that submits and reads, which shares the processors."""
+    others_cores: float
+    """How many processors were busy with something else meanwhile: what disturbs the figures."""
     saturated_ms: Sequence[float]
     """In order of size."""
     light_ms: Sequence[float]
@@ -70,7 +75,9 @@ def run(
         grown = sum(map(database_bytes, pair.sites)) - before
     return Run(
         transfers_per_s=found.transfers / found.seconds,
-        cpu_us_per_transfer=found.cpu_s * 1e6 / found.transfers,
+        cpu_us_per_transfer=found.cost.regions_s * 1e6 / found.transfers,
+        load_cpu_us_per_transfer=found.cost.load_s * 1e6 / found.transfers,
+        others_cores=found.cost.others_s / found.seconds,
         saturated_ms=found.saturated_ms,
         light_ms=found.light_ms,
         source_mb=source_mb,
@@ -83,7 +90,7 @@ def run(
 class _Found:
     transfers: int
     seconds: float
-    cpu_s: float
+    cost: Cost
     saturated_ms: Sequence[float]
     light_ms: Sequence[float]
     journeys: Sequence[Journey]
@@ -91,11 +98,11 @@ class _Found:
 
 async def _measure(load: Load, served: Sequence[Served], seconds: float, dsn: str | None, light: bool) -> _Found:
     loop = asyncio.get_running_loop()
-    marks: list[tuple[float, int, float]] = []
+    marks: list[tuple[float, int, Cost]] = []
 
     def mark() -> None:
-        cpu_s = sum(one.cpu_s() for one in served) + postgres_cpu_s(dsn)
-        marks.append((loop.time(), load.seen, cpu_s))
+        regions_s = sum(one.cpu_s() for one in served) + postgres_cpu_s(dsn)
+        marks.append((loop.time(), load.seen, cost_so_far(regions_s)))
 
     async def watch() -> None:
         await load.warm(WARM_UP_S)
@@ -104,7 +111,7 @@ async def _measure(load: Load, served: Sequence[Served], seconds: float, dsn: st
         mark()
 
     saturated = await load.saturate(watch)
-    (start, seen_before, cpu_before), (end, seen_after, cpu_after) = marks
+    (start, seen_before, before), (end, seen_after, after) = marks
     transfers = seen_after - seen_before
     rate = transfers / (end - start)
     journeys, light_ms = [saturated], []
@@ -115,7 +122,7 @@ async def _measure(load: Load, served: Sequence[Served], seconds: float, dsn: st
     return _Found(
         transfers=transfers,
         seconds=end - start,
-        cpu_s=cpu_after - cpu_before,
+        cost=after.since(before),
         saturated_ms=saturated.latencies_ms(start, end),
         light_ms=light_ms,
         journeys=journeys,

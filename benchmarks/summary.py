@@ -35,6 +35,8 @@ def _product(found: Measured) -> Iterator[Figure]:
     for database, runs in found.product.items():
         yield figure(f"transfers_per_s_{database}", "transfers/s", [run.transfers_per_s for run in runs])
         yield figure(f"cpu_us_per_transfer_{database}", "µs", [run.cpu_us_per_transfer for run in runs])
+        yield figure(f"load_cpu_us_per_transfer_{database}", "µs", [run.load_cpu_us_per_transfer for run in runs])
+        yield figure(f"cores_busy_elsewhere_{database}", "cores", [run.others_cores for run in runs])
         for name, share in (("p50", 0.5), ("p99", 0.99)):
             yield figure(f"{name}_ms_at_saturation_{database}", "ms", [percentile(r.saturated_ms, share) for r in runs])
             if all(run.light_ms for run in runs):
