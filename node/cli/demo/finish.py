@@ -127,7 +127,7 @@ def altered_but_believed(file: Path, federation: bytes) -> list[str]:
     sound = documents.encode_transfer_proof(proof)
     believed = []
     for n in range(ALTERED):
-        bit = n * len(sound) * 8 // ALTERED + n % 8
+        bit = (n * len(sound) * 8 // ALTERED + n % 8) % (len(sound) * 8)
         forged = bytearray(sound)
         forged[bit // 8] ^= 1 << bit % 8
         try:
