@@ -39,8 +39,7 @@ class EventKind(IntEnum):
     REVERSAL_REFUSED = 7  # the destination will not send it back
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Order:
+class Order(msgspec.Struct, frozen=True, kw_only=True):
     """Move points of an account to a receiving address of another region."""
 
     client: str
@@ -53,8 +52,7 @@ class Order:
     consent: str = ""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Placed:
+class Placed(msgspec.Struct, frozen=True, kw_only=True):
     """A transfer as its source sees it. Amounts in the smallest unit of their categories."""
 
     id: str
