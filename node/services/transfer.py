@@ -39,7 +39,8 @@ class EventKind(IntEnum):
     REVERSAL_REFUSED = 7  # the destination will not send it back
 
 
-class Order(msgspec.Struct, frozen=True, kw_only=True):
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Order:
     """Move points of an account to a receiving address of another region."""
 
     client: str
