@@ -218,5 +218,5 @@ async def test_points_on_hold_cannot_be_sent_or_spent_again(hangzhou: Caller, ni
     to = await hangzhou.address_at(ningbo, "B")
     await hangzhou.transfer("A", to, 60)
     for path, more in (("/v1/transfers", {"address": to}), ("/v1/spends", {})):
-        body = {"account": "A", "category": "moral", "amount": 41, "key": path, **more}
+        body = {"account": "A", "category": "moral", "amount": 51, "key": path, **more}
         assert (await hangzhou.post(path, body, 422))["reason"] == "insufficient_points"
