@@ -120,7 +120,8 @@ def _hear(command: Hear, channel: Channel, office: Office, batch: Batch) -> Said
             batch.set_channel(channel)
             if keep < channel.size:
                 seal.seal_again(batch, channel, keep)
-            return () if channel.peer_open else (handshake.ask(channel),)
+            # Also when the peer is known to be ready: only a question tells it that this side is now.
+            return (handshake.ask(channel),)
         case Behind():
             channel, again = handshake.hear_behind(channel, message, now, nonce)
         case Stale():
@@ -130,7 +131,10 @@ def _hear(command: Hear, channel: Channel, office: Office, batch: Batch) -> Said
             standing = handshake.hear_ask(
                 channel, message, back_off_ms=command.back_off_ms, status=status.status.name.lower() if status else ""
             )
-            return (standing, *_latest(channel))
+            # Whoever asks is ready. If that is news, ask back at once: otherwise what it sends is answered NotReady, and
+            # sent again, until this side repeats its own question.
+            back = (handshake.ask(channel),) if channel.sealing and not channel.peer_open else ()
+            return (standing, *back, *_latest(channel))
         case Standing():
             channel = handshake.hear_standing(channel, message, nodes)
         case Gap():

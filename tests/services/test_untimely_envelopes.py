@@ -12,7 +12,7 @@ from node.services.handshake import Begin
 from tests.federation import Clock
 from tests.services.conftest import Regions
 from tests.services.delivery import MINUTES, A, B, alias_of, ends, read, refused, sent
-from tests.services.ledger import address, envelope, forge, ledger, offer, order, points, rows
+from tests.services.ledger import address, envelope, forge, ledger, offer, order, points, resident, rows
 
 # -- when -------------------------------------------------------------------------------------------------------------
 
@@ -139,3 +139,22 @@ def test_a_frame_that_has_seen_what_was_never_said(regions: Regions) -> None:
     assert isinstance(asked, Signed)
     assert isinstance(codec.decode_payload(codec.ASK, asked.payload), Ask)
     assert rows(b) == before
+
+
+def test_an_envelope_for_a_region_that_does_not_know_yet_that_its_peer_is_ready(regions: Regions) -> None:
+    """It was told "not yet" and nobody tells it more. What knocks makes it ask, without waiting for a repetition."""
+    made = regions()
+    a, b = ends(made)
+    to = address(a, "A")
+    for region in (a, b):
+        region.start()
+    made.send(A, B, a.say(B, Begin(peer=B)))
+    while made.wire:
+        made.deliver()  # B fences A and is not ready itself
+    made.send(B, A, b.say(A, Begin(peer=A)))
+    while made.wire:
+        made.deliver()  # A fences B and is ready: B knows that, A does not know that B is
+    resident(b, "B", 10)
+    b.one(order(to, 10, account="B"))
+    made.pump(at_most=50)
+    assert points(a, "A") == (110, 0, 0)
