@@ -131,8 +131,8 @@ def _hear(command: Hear, channel: Channel, office: Office, batch: Batch) -> Said
             standing = handshake.hear_ask(
                 channel, message, back_off_ms=command.back_off_ms, status=status.status.name.lower() if status else ""
             )
-            # Whoever asks is ready. If that is news, ask back at once: otherwise what it sends is answered NotReady, and
-            # sent again, until this side repeats its own question.
+            # Whoever asks is ready. If that is news, ask back at once: otherwise what it sends is answered NotReady,
+            # and sent again, until this side repeats its own question.
             back = (handshake.ask(channel),) if channel.sealing and not channel.peer_open else ()
             return (standing, *back, *_latest(channel))
         case Standing():

@@ -43,8 +43,8 @@ class Office:
 
     me: int
     signing_key: SigningKey
-    id_secret: bytes  # 32 bytes
-    redo_secret: bytes  # 32 bytes
+    id_secret: bytes = field(repr=False)  # 32 bytes; never in a log of errors
+    redo_secret: bytes = field(repr=False)  # 32 bytes
     roster: Roster
     terms: dict[tuple[int, int, str], Terms]  # (source, destination, category)
     clock: Callable[[], int]  # Unix milliseconds

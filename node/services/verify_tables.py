@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import Connection, Table, func, select, text
 
 from node.ledger.accounts import AccountKind
-from node.ledger.derived import UNKNOWN, Rows
+from node.ledger.derived import REACH, UNKNOWN, Rows
 from node.ledger.replay import Replay
 from node.services.findings import Findings
 from node.store import bulk, schema
@@ -55,6 +55,9 @@ class TablesCheck:
     def _each_once(self, code: str, table: Table, rows: Sequence[tuple[Any, ...]]) -> None:
         seen = self._seen.setdefault(table, bytearray())
         for no, *_ in rows:
+            if not 0 <= no < len(seen) + REACH:
+                self._findings.fault(code, f"{table.name} {no} is not a number that was given out")
+                continue
             if no >= len(seen):
                 seen.extend(bytes(no + 1 - len(seen)))
             if seen[no]:
