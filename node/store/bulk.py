@@ -77,6 +77,12 @@ def select_in(
     return found
 
 
+def find(conn: Connection, table: Table, column: str, key: tuple[str, ...], values: Sequence[Any]) -> Any:
+    """One value by a whole key, None where there is no such row: for proofs, which look up dozens."""
+    row = driver_connection(conn).execute(_by_key(table, column, key, conn.dialect.name), values).fetchone()
+    return None if row is None else row[0]
+
+
 def delete_in(conn: Connection, table: Table, by: str, values: Iterable[Any]) -> int:
     """Remove every row whose column `by` has one of `values`; returns how many there were."""
     removed = 0
@@ -180,6 +186,13 @@ def _in_list(statement: str, size: int) -> str:
 @cache
 def _in_array(statement: str, table: Table, by: str) -> str:
     return f"{statement} = ANY(%b::{_type(table, by)}[])"
+
+
+@cache
+def _by_key(table: Table, column: str, key: tuple[str, ...], dialect: str) -> str:
+    mark = "?" if dialect == "sqlite" else "%b"
+    where = " AND ".join(f"{_names((name,))} = {mark}" for name in key)
+    return f"SELECT {_names((column,))} FROM {_names((table.name,))} WHERE {where}"
 
 
 def _unnest(table: Table, columns: tuple[str, ...]) -> str:

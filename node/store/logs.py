@@ -159,6 +159,9 @@ def erase_body(conn: Connection, log: int, number: int) -> None:
     conn.execute(update(b).where(b.c.log == log, b.c.first == start).values(bodies=codec.pack_bodies(bodies)))
 
 
+_BLOCKS_KEPT = 4  # a proof reaches into two
+
+
 class StoredNodes:
     """The perfect subtrees of one log, from a connection that stays open while they are read."""
 
@@ -169,10 +172,8 @@ class StoredNodes:
     def node(self, level: int, index: int) -> bytes:
         """See :class:`gateway.protocol.merkle.Nodes`."""
         if level >= NODE_LEVEL:
-            n = schema.node
-            found: bytes | None = self._conn.scalar(
-                select(n.c.hash).where(n.c.log == self._log, n.c.level == level, n.c.idx == index)
-            )
+            key = ("log", "level", "idx")
+            found: bytes | None = bulk.find(self._conn, schema.node, "hash", key, (self._log, level, index))
             if found is None:
                 raise ValueError(f"log {self._log} has no subtree {index} at level {level}")
             return found
@@ -196,5 +197,7 @@ class StoredNodes:
             for first, packed in rows:
                 skip = max(0, block - first)
                 leaves += merkle.leaf_hashes(codec.unpack_frames(packed)[skip : skip + want - len(leaves)])
-            self._cache = {block: leaves}
+            if len(self._cache) >= _BLOCKS_KEPT:
+                self._cache.clear()
+            self._cache[block] = leaves
         return self._cache[block]
