@@ -10,6 +10,7 @@ import msgspec
 from gateway.protocol import address, codec, limits
 from gateway.protocol.errors import Malformed, Refused
 from gateway.protocol.members import Roster
+from gateway.protocol.roster import may
 from gateway.protocol.transfer import Event, Source, State, Terms, convert, cut_blocks, step
 from gateway.protocol.values import Draft, Kind, Offer, Purpose, Reason, Slice, Status
 from node.ledger import journal
@@ -133,6 +134,14 @@ def check_destination(roster: Roster, me: int, destination: int) -> None:
         raise Refused(Reason.REGION_UNKNOWN, f"no other region {destination} in the roster")
     if region.status is not Status.ACTIVE:
         raise Refused(Reason.REGION_NOT_ACTIVE, f"region {destination} is {region.status.name.lower()}")
+
+
+def check_status(office: Office, peer: int, kind: Kind) -> None:
+    """Whether such a request may be sent to a region that an earlier transfer went to. Raises Refused."""
+    region = office.roster.find(peer)
+    if region is None or not may(region.status, kind, False):
+        standing = region.status.name.lower() if region is not None else "not in the roster"
+        raise Refused(Reason.REGION_NOT_ACTIVE, f"region {peer} is {standing}")
 
 
 def agreed_terms(office: Office, destination: int, category: str, purpose: int) -> Terms:
@@ -330,6 +339,7 @@ def cancel(command: Cancel, office: Office, batch: Batch) -> Placed:
         raise Refused(Reason.WRONG_STATE, f"the transfer is {State(transfer.state).name.lower()} already")
     asked = digest_of("cancel", command.id.hex())
     if asked not in batch.outcomes:
+        check_status(office, transfer.destination, Kind.CANCEL)
         salt = office.salt()
         redo = office.seal_redo(salt, b"", transfer.id)
         draft = Draft(Kind.CANCEL, False, transfer.id, salt + codec.encode_cancel(redo))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -9,7 +10,7 @@ import pytest
 from gateway.protocol import codec
 from gateway.protocol.errors import Refused
 from gateway.protocol.transfer import State
-from gateway.protocol.values import Draft, Kind, Provenance, Reason, Slice
+from gateway.protocol.values import Draft, Kind, Provenance, Reason, Slice, Status
 from gateway.transport import messages as wire
 from node.ledger.accounts import AccountState
 from node.services.handshake import Begin
@@ -365,3 +366,21 @@ def test_a_clerk_decides_while_the_peer_is_away_and_the_points_still_come_free(
     b.one(order(address(a, "A"), 39, account="B"))
     made.pump()
     assert points(a, "A") == (99, 0, 0)
+
+
+@pytest.mark.parametrize("status", [Status.SUSPENDED, Status.WITHDRAWN])
+def test_a_cancel_to_a_region_that_is_not_active(regions: Regions, status: Status) -> None:
+    """It ends what has begun, unless the region has withdrawn: then nothing is said to it any more."""
+    made = regions(review_from=40)
+    a, _, placed = reviewed(made)
+    listed = tuple(replace(r, status=status) if r.code == B else r for r in a.office.roster.regions)
+    a.office.roster = replace(a.office.roster, regions=listed)
+    before = rows(a)
+    if status is Status.WITHDRAWN:
+        with pytest.raises(Refused, match="REGION_NOT_ACTIVE"):
+            a.one(Cancel(id=bytes.fromhex(placed.id)))
+        assert rows(a) == before
+        return
+    a.one(Cancel(id=bytes.fromhex(placed.id)))
+    made.pump()
+    assert state_of(a, placed, A) == (State.VOIDED, Reason.CANCELLED)
