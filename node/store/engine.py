@@ -233,9 +233,9 @@ def _sqlite(url: URL) -> Engine:
     in_memory = url.database in (None, "", ":memory:")
     arguments = {"check_same_thread": False, "isolation_level": None, "cached_statements": _CACHED_STATEMENTS}
     if in_memory:
-        engine = create_engine(url, poolclass=StaticPool, connect_args=arguments)
+        engine = create_engine(url, poolclass=StaticPool, connect_args=arguments, hide_parameters=True)
     else:
-        engine = create_engine(url, connect_args=arguments)
+        engine = create_engine(url, connect_args=arguments, hide_parameters=True)
 
     @event.listens_for(engine, "connect")
     def set_up(connection: DBAPIConnection, _record: object) -> None:
@@ -251,7 +251,7 @@ def _sqlite(url: URL) -> Engine:
 
 
 def _postgresql(url: URL) -> Engine:
-    engine = create_engine(url, pool_pre_ping=True)
+    engine = create_engine(url, pool_pre_ping=True, hide_parameters=True)
 
     @event.listens_for(engine, "connect")
     def set_up(connection: DBAPIConnection, _record: object) -> None:
