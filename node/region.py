@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from concurrent.futures import Future
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Any
 
@@ -184,7 +184,7 @@ class LocalRegion:
 
     def _trust(self, rosters: Sequence[Signed]) -> Roster:
         with self._store.write() as conn:
-            return founding.trust(conn, rosters)
+            return founding.trust(conn, rosters, self._office.clock())
 
 
 def _log_refusal(future: Future[list[Any]]) -> None:

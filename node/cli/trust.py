@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from pathlib import Path
 from typing import Annotated
 
@@ -136,7 +137,7 @@ def _install(store: Store, config: Config, offered: RosterFile) -> tuple[Roster,
                 f"a rollback: roster version {len(offered.history)} was offered and version {len(kept)} is in force; "
                 "keep the newer one and find out who hands out the older"
             )
-        return founding.trust(conn, offered.history[len(kept) :]), not kept
+        return founding.trust(conn, offered.history[len(kept) :], time.time_ns() // 1_000_000), not kept
 
 
 def _kept(conn: Connection) -> tuple[Signed, ...]:

@@ -37,21 +37,19 @@ def newest_version(store: Store) -> int:
         return conn.scalar(select(func.max(schema.roster.c.version))) or 0
 
 
-def trust(conn: Connection, rosters: Sequence[Signed]) -> Roster:
+def trust(conn: Connection, rosters: Sequence[Signed], now_ms: int | None = None) -> Roster:
     """Keep rosters that follow those already kept, each verified against the one before it. Returns the newest.
 
-    Raises PeerFault for one that does not follow: a rollback, a gap, too few signatures.
+    Raises PeerFault for one that does not follow: a rollback, a gap, too few signatures, or, given `now_ms` (Unix
+    milliseconds), a date in the future.
     """
     history = [
         codec.decode_signed(s) for s in conn.scalars(select(schema.roster.c.signed).order_by(schema.roster.c.version))
     ]
     current = roster.accept_chain(history) if history else None
     for signed in rosters:
-        following = roster.genesis(signed) if current is None else roster.accept_next(current, signed)
-        if current is None or following.version > current.version:
-            row = {"version": following.version, "signed": codec.encode_signed(signed)}
-            conn.execute(insert(schema.roster), [row])
-        current = following
+        current = roster.genesis(signed) if current is None else roster.accept_next(current, signed, now_ms)
+        conn.execute(insert(schema.roster), [{"version": current.version, "signed": codec.encode_signed(signed)}])
     if current is None:
         raise BadInput("no roster yet: get the federation's roster file and run `hutong federation trust FILE`")
     return current
