@@ -24,11 +24,12 @@ from node.ledger.transfers import Transfer
 from node.services import reply
 from node.services.command import handles, once, wish_once
 from node.services.office import Office, digest_of
-from node.services.transfer import EventKind, hold
+from node.services.transfer import EventKind, check_status, hold
 from node.store import bulk, schema
 from node.store.batch import Batch, Wishes
 
 _DAY_MS = 86_400_000
+_REVERSAL_DAYS = 30  # where the terms of the transfer are no longer there
 _pack = msgspec.msgpack.Encoder().encode
 
 
@@ -77,10 +78,8 @@ def _ask(command: AskReversal, request: bytes, digest: bytes, office: Office, ba
         raise Refused(Reason.TRANSFER_UNKNOWN, "no outgoing transfer has this id")
     if original.state != State.POSTED or original.purpose == Purpose.REVERSAL:
         raise Refused(Reason.WRONG_STATE, "only an accepted transfer that is no reversal itself can be reversed")
-    terms = office.terms_for(office.me, original.destination, original.category)
-    days = terms.reversal_days if terms is not None else 30
-    if batch.now_ms > (original.decided_ms or 0) + days * _DAY_MS:
-        raise Refused(Reason.TOO_LATE, f"a transfer can be reversed for {days} days")
+    check_status(office, original.destination, Kind.REVERSE_REQUEST)
+    _check_window(original, office, batch)
     row = (request, original.no, original.destination, True, digest, int(ReversalState.ASKED), 0, batch.now_ms)
     batch.insert(schema.reversal, row)
     salt = office.salt()
@@ -95,6 +94,14 @@ def _ask(command: AskReversal, request: bytes, digest: bytes, office: Office, ba
     return ""
 
 
+def _check_window(original: Transfer, office: Office, batch: Batch) -> None:
+    """Both sides hold to the agreed days, each from when it booked the acceptance. Raises Refused(TOO_LATE)."""
+    terms = office.terms_for(original.source, original.destination, original.category)
+    days = terms.reversal_days if terms is not None else _REVERSAL_DAYS
+    if batch.now_ms > (original.decided_ms or 0) + days * _DAY_MS:
+        raise Refused(Reason.TOO_LATE, f"a transfer can be reversed for {days} days")
+
+
 def hear_request(peer: int, frame: Frame, cites: bytes, number: int, office: Office, batch: Batch) -> journal.Decision:
     """At the destination of the original: offer all of it back, or refuse."""
     original = batch.transfers.get((cites, peer))
@@ -103,6 +110,7 @@ def hear_request(peer: int, frame: Frame, cites: bytes, number: int, office: Off
             raise Refused(Reason.TRANSFER_UNKNOWN)
         if original.state != State.ACCEPTED:
             raise Refused(Reason.WRONG_STATE)
+        _check_window(original, office, batch)
         lots = unspent(original, batch)
         _send_back(original, lots, frame.id, office, batch)
     except Refused as refusal:
