@@ -12,7 +12,7 @@ from typing import Any
 
 from gateway.protocol import codec, limits, suite
 from gateway.protocol.channel import Channel, is_open
-from gateway.protocol.errors import Malformed, ProtocolError, SkewedClock, Unauthentic
+from gateway.protocol.errors import Malformed, SkewedClock, Unauthentic
 from gateway.protocol.values import (
     Delivered,
     Envelope,
@@ -34,7 +34,7 @@ from node.store.engine import Store
 
 
 class Exchange:
-    """See the module. `channels` gives the channels as last committed."""
+    """See the module."""
 
     def __init__(self, office: Office, store: Store) -> None:
         self._office = office
@@ -101,10 +101,13 @@ class Exchange:
     # -- what goes ---------------------------------------------------------------------------------------------------
 
     def answers(self, channel: Channel | None, result: Any) -> list[Message]:
-        """What to send once a command is committed: signed, with the credit of the channel as it now stands."""
-        if isinstance(result, ProtocolError):
-            if isinstance(result, Malformed):
-                return [Fault(what=str(result)[:256])]
+        """What to send once a command is committed: signed, with the credit of the channel as it now stands.
+
+        Raises what refused or failed the command, but for Malformed: that is said to the peer.
+        """
+        if isinstance(result, Malformed):
+            return [Fault(what=str(result)[:256])]
+        if isinstance(result, Exception):
             raise result
         if result is None:
             return []

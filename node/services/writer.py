@@ -21,7 +21,7 @@ from typing import Any
 import structlog
 
 from gateway.protocol.channel import Channel
-from gateway.protocol.errors import ProtocolError
+from gateway.protocol.errors import PeerFault, Refused
 from node.errors import BadInput, Unavailable
 from node.services import account, address, award, expiry, handshake, offer, receive, reversal, seal, spend, transfer
 from node.services.command import HANDLERS
@@ -74,8 +74,8 @@ class Writer:
     def commit(self, commands: Sequence[Any]) -> list[Any]:
         """Decide commands in their order and commit them together.
 
-        Returns, for each, its answer or the ProtocolError that refused it. Raises Unavailable when the database could
-        not commit: nothing was done.
+        Returns, for each, its answer or the exception that refused or failed it. Raises Unavailable when the database
+        could not commit: nothing was done, unless it says that it is in doubt.
         """
         try:
             return self._commit(commands)
@@ -128,7 +128,11 @@ class Writer:
     def _decide(self, command: Any, batch: Batch) -> Any:
         try:
             return HANDLERS[type(command)].decide(command, self._office, batch)
-        except (ProtocolError, BadInput) as refusal:
+        except (
+            PeerFault,
+            Refused,
+            BadInput,
+        ) as refusal:  # raised before it has changed anything, unlike a fault of ours
             return refusal
 
     @property
