@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from gateway.protocol import channel as channels
 from gateway.protocol import codec, limits
-from gateway.protocol.channel import Append, Condition, Duplicate, Fork, OutOfStep
+from gateway.protocol.channel import Append, Duplicate, Fork, OutOfStep
 from gateway.protocol.errors import PeerFault
 from gateway.protocol.handshake import ask
 from gateway.protocol.roster import may
@@ -190,8 +190,3 @@ def refuse(peer: int, frame: Frame, number: int, reason: Reason, office: Office,
     body = salt + codec.encode_refuse(reason, b"")
     batch.say(peer, Draft(Kind.REFUSE, True, frame.id, body), None)
     return journal.Decision(number, 0, 0, int(reason))
-
-
-def is_usable(channel: channels.Channel) -> bool:
-    """Whether the channel carries messages at all."""
-    return channel.condition is Condition.OPEN

@@ -18,9 +18,6 @@ from gateway.protocol.transfer import State
 from gateway.protocol.values import Epoch, Kind, Log, Purpose, Receipt
 from node.store import schema
 
-JOURNAL = 0
-"""The number of the journal in the table of logs."""
-
 
 @dataclass(slots=True)
 class Uncleared:
