@@ -123,13 +123,17 @@ def _standing(s: Mapping[str, Any]) -> list[tuple[str, object]]:
 
 
 def _back_off(p: Mapping[str, Any]) -> str:
+    if p["connected"]:
+        return "—"  # failures of before the peer dialled in
+    if not p["endpoint"]:
+        return say("等对方拨入", "waits for its call")
     if p["dialling"] and not p["failures"]:
         return say("拨号中", "dialling")
     if not p["failures"]:
         return "—"
     return say(
         f"失败 {p['failures']} 次，{when(p['next_dial'])} 再拨",
-        f"{p['failures']} failures, again {when(p['next_dial'])}",
+        f"failures: {p['failures']}, again {when(p['next_dial'])}",
     )
 
 

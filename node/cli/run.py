@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Sequence
 from typing import Any
@@ -22,23 +23,25 @@ def run(arguments: Sequence[str]) -> int:
         from node.cli.commands import build
 
         result: Any = build(left)(left, prog_name="hutong", standalone_mode=False)
-    except BrokenPipeError:
-        sys.stderr.close()  # whoever read the output has gone; there is nobody to tell
+        if isinstance(result, screen.Answer):
+            return screen.tell(result)
+    except (BrokenPipeError, SystemExit):
+        # Whoever read the output has gone (the printer of tables and help then ends the program): nobody is to be told.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return int(Exit.OK)
     except BaseException as error:
-        return _failed(error, left)
-    if isinstance(result, screen.Answer):
-        return screen.tell(result)
+        return _failed(error)
     return result if isinstance(result, int) else int(Exit.OK)
 
 
-def _failed(error: BaseException, arguments: Sequence[str]) -> int:
+def _failed(error: BaseException) -> int:
     usage = getattr(error, "format_message", None)
     if usage is None:
         return screen.tell_failure(explain(error))
     if type(error).__name__ == "NoArgsIsHelpError":  # its message is the help
         sys.stdout.write(f"{usage()}\n")
         return int(Exit.BAD_INPUT)
-    words = " ".join(argument for argument in arguments if not argument.startswith("-"))[:40]
+    context = getattr(error, "ctx", None)
+    asked = context.command_path if context is not None else "hutong"
     do = say("用 --help 查看用法", "See the usage with --help")
-    return screen.tell_failure(Failed(str(usage()), f"{do}: hutong {words} --help", name="usage"))
+    return screen.tell_failure(Failed(str(usage()), f"{do}: {asked} --help", name="usage"))

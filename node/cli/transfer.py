@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Annotated, Any
 
 import typer
@@ -15,6 +16,9 @@ from node.cli.faults import Exit, Failed
 from node.cli.screen import Answer, facts, table
 from node.cli.terms_of_art import reason, when, word
 from node.cli.words import say
+
+_OPEN = ("held", "offered", "in_review")
+"""States before the decision."""
 
 commands = group("跨地区转移", "Transfers between regions")
 
@@ -42,7 +46,7 @@ def send(
     account: Annotated[str, typer.Argument(help=say("转出账户", "Account"))],
     address: Annotated[str, typer.Argument(help=say("对方收款地址", "Receiving address"))],
     category: Annotated[str, typer.Argument(help=say("类别", "Category"))],
-    amount: Annotated[str, typer.Argument(help=say("最多转出的最小单位数", "Most smallest units to send"))],
+    amount: Annotated[str, typer.Argument(help=say("最多转出多少（最小单位）", "At most so many smallest units"))],
     purpose: Annotated[
         str, typer.Option("--purpose", help="relocation | guest_award | activity | donation")
     ] = "relocation",
@@ -63,7 +67,14 @@ def send(
             again = say(f"恢复后加 --key {used} 重试，不会转两次。", f"Try again with --key {used}: it moves once.")
             raise Failed(failure.what, again, failure.code, failure.name) from failure
         raise
-    return _one(_decided(api, placed["id"], None, wait), key=used)
+    answer = _one(found := _decided(api, placed["id"], None, wait), key=used)
+    if found["state"] not in _OPEN:
+        return answer
+    look = f"hutong transfer show {found['id']} --dir {directory}"
+    return replace(answer, shown=[*answer.shown, say(
+        f"尚未决定，积分冻结中，对方恢复后自动办结。查看：{look}",
+        f"Not decided yet: the points are on hold, and it goes on by itself. Look again: {look}",
+    )])  # fmt: skip
 
 
 def show(transfer: Id, source: Source = None, wait: Wait = 0.0, directory: Directory = HERE) -> Answer:
@@ -167,7 +178,7 @@ def _decided(api: Api, transfer: str, source: str | None, wait: float) -> dict[s
     while True:
         left = max(0.0, min(until - time.monotonic(), WAIT_S))
         found = api.get("transfers", transfer, source=code, wait_s=left)
-        if found["state"] not in ("held", "offered", "in_review") or time.monotonic() >= until:
+        if found["state"] not in _OPEN or time.monotonic() >= until:
             return found
 
 

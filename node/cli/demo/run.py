@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import signal
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AsyncExitStack, contextmanager
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -117,12 +119,13 @@ def _running(made: Federation) -> dict[str, object]:
 
 def _kept(made: Federation) -> list[RenderableType]:
     """How to reach what was left running, and how to end it."""
-    rows = [[region.code, region.url, str(region.token_file), region.pid] for region in made.regions]
+    rows = [[str(region.code), region.url, str(region.token_file), str(region.pid)] for region in made.regions]
     columns = [say("地区", "Region"), "HTTP", say("令牌文件", "Token file"), "PID"]
     first = made.regions[0]
     pids = " ".join(str(region.pid) for region in made.regions)
+    hutong = sys.argv[0] if Path(sys.argv[0]).name == "hutong" else "hutong"  # as it was called: it works again
     again = say(
-        f"例如 Try: hutong peers --dir {first.directory}\n停止并删除：kill {pids}; rm -r {made.root}",
-        f"Try: hutong peers --dir {first.directory}\nStop and remove: kill {pids}; rm -r {made.root}",
+        f"例如：{hutong} peers --dir {first.directory}\n停止并删除：kill {pids}; rm -r {made.root}",
+        f"Try: {hutong} peers --dir {first.directory}\nStop and remove: kill {pids}; rm -r {made.root}",
     )
     return [screen.table(say("四个地区继续运行", "The four regions are still running"), columns, rows), again]
