@@ -14,9 +14,11 @@ from sqlalchemy import delete, insert, select
 from gateway.ports import BackOff, Peer
 from gateway.protocol import codec, limits
 from gateway.protocol.channel import Condition
+from gateway.protocol.errors import ProtocolError
 from gateway.protocol.members import Roster
 from gateway.protocol.suite import SUITES
 from gateway.protocol.values import Fault, Hello, Message, NotReady, Parcel, Signed, Standing
+from node.errors import NodeError
 from node.services import founding
 from node.services.exchange import Exchange
 from node.services.handshake import Begin, Hear, HearReceipt
@@ -106,7 +108,7 @@ class LocalRegion:
     async def _put(self, peer: int, command: Any) -> Sequence[Message]:
         (result,) = await asyncio.wrap_future(self._writer.submit([command]))
         if isinstance(result, Exception):
-            log.warning("message_refused", peer=peer, error=str(result))
+            log.warning("message_refused", peer=peer, error=_told(result))
         return self._exchange.answers(self._writer.writer.channels.get(peer), result)
 
     async def next(self, peer: int) -> Parcel | None:
@@ -192,7 +194,12 @@ def _log_refusal(future: Future[list[Any]]) -> None:
     failure = future.exception()
     refused = failure if failure is not None else next((a for a in future.result() if isinstance(a, Exception)), None)
     if refused is not None:
-        log.warning("receipt_not_kept", error=str(refused))
+        log.warning("receipt_not_kept", error=_told(refused))
+
+
+def _told(error: BaseException) -> str:
+    """What a log may say of an error: of a fault of ours no more than its name, for its text may hold a resident's."""
+    return str(error) if isinstance(error, ProtocolError | NodeError) else type(error).__name__
 
 
 def _peers(roster: Roster, me: int) -> Mapping[int, Peer]:
