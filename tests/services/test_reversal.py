@@ -10,7 +10,7 @@ import pytest
 from gateway.protocol import codec
 from gateway.protocol.errors import Refused
 from gateway.protocol.transfer import State
-from gateway.protocol.values import Draft, Kind, Reason
+from gateway.protocol.values import Draft, Kind, Reason, Status
 from node.ledger.accounts import AccountState
 from node.services.expiry import Sweep
 from node.services.reversal import AskReversal, ReversalState
@@ -261,3 +261,16 @@ def test_a_reversal_through_a_restart_of_both(regions: Regions) -> None:
     assert (points(a, "A"), points(b, "B")) == ((100, 0, 0), (0, 0, 0))
     assert outcome(a) == [(ReversalState.GRANTED, 0)]
     assert rows(b, "transfer")["transfer"][0][4] == State.ACCEPTED
+
+
+@pytest.mark.parametrize("status", [Status.SUSPENDED, Status.WITHDRAWN])
+def test_a_region_that_is_not_active_is_not_asked(regions: Regions, status: Status) -> None:
+    """SPEC 8.3: such a request is not sent; what the region was sent before stays with it."""
+    made = regions()
+    a, _, ask = posted(made)
+    listed = tuple(replace(r, status=status) if r.code == B else r for r in a.office.roster.regions)
+    a.office.roster = replace(a.office.roster, regions=listed)
+    before = ledger(a)
+    with pytest.raises(Refused, match="REGION_NOT_ACTIVE"):
+        a.one(ask)
+    assert {**ledger(a), "outcome": []} == {**before, "outcome": []}
