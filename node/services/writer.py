@@ -128,11 +128,8 @@ class Writer:
     def _decide(self, command: Any, batch: Batch) -> Any:
         try:
             return HANDLERS[type(command)].decide(command, self._office, batch)
-        except (
-            PeerFault,
-            Refused,
-            BadInput,
-        ) as refusal:  # raised before it has changed anything, unlike a fault of ours
+        except (PeerFault, Refused, BadInput) as refusal:
+            # Raised before anything was changed. A fault of ours may come later, and takes the batch with it.
             return refusal
 
     @property
