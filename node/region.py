@@ -95,9 +95,9 @@ class LocalRegion:
         command = self._exchange.command(peer, message, back_off_ms=wait_ms)
         if isinstance(command, HearReceipt):
             # Nothing is answered and nobody waits: the next envelope may go, the receipt is kept with the next batch.
-            self._exchange.sending.received(peer, command.receipt.size)
-            self._writer.submit_patiently([command]).add_done_callback(_log_refusal)
-            self._wake(peer)
+            if self._exchange.sending.received(peer, command.receipt.size):
+                self._writer.submit_patiently([command]).add_done_callback(_log_refusal)
+                self._wake(peer)
             return ()
         if isinstance(command, Hear) and isinstance(command.message, Standing):
             for asker in self._asking.pop(peer, ()):

@@ -18,8 +18,8 @@ from gateway.protocol.channel import Channel
 from node.store import logs
 from node.store.engine import Store
 
-RECENT_BYTES = 16 << 20
-"""Freshly sealed segments kept per peer, so that sending them needs no query."""
+RECENT_BYTES = 64 << 20
+"""Freshly sealed segments kept for all peers together, so that sending them needs no query. More are forgotten."""
 
 
 class Fresh(NamedTuple):
@@ -42,8 +42,8 @@ class _Peer:
     rewinds: int = -1
     received: int = 0  # what the peer's receipts cover, known before it is committed here
     under_way: deque[int] = field(default_factory=deque)  # where the envelopes not receipted yet end
+    final: int = 0  # what was final when the peer last said where it stands
     recent: deque[Fresh] = field(default_factory=deque)
-    recent_bytes: int = 0
 
 
 class Sending:
@@ -53,6 +53,7 @@ class Sending:
         self._store = store
         self._peers: dict[int, _Peer] = {}
         self._numbers: dict[int, int] = {}
+        self._recent_bytes = 0
         self._lock = threading.Lock()
 
     def _of(self, peer: int) -> _Peer:
@@ -62,26 +63,39 @@ class Sending:
         """A segment was committed, and the root where it begins; called from the writer's thread."""
         state = self._of(peer)
         with self._lock:
+            if self._recent_bytes + _bytes(segment) > RECENT_BYTES:
+                for other in list(self._peers.values()):
+                    self._forget(other)
             state.recent.append(Fresh(first_root, segment))
-            state.recent_bytes += _bytes(segment)
-            while state.recent_bytes > RECENT_BYTES:
-                state.recent_bytes -= _bytes(state.recent.popleft().segment)
+            self._recent_bytes += _bytes(segment)
 
-    def received(self, peer: int, size: int) -> None:
-        """A verified receipt covers so much: the next envelope need not wait until that is committed."""
+    def _forget(self, state: _Peer) -> None:
+        self._recent_bytes -= sum(_bytes(fresh.segment) for fresh in state.recent)
+        state.recent.clear()
+
+    def received(self, peer: int, size: int) -> bool:
+        """A verified receipt covers so much: the next envelope need not wait until that is committed.
+
+        False for a receipt that covers no more than an earlier one: it is not worth a place in the writer's queue.
+        """
         state = self._of(peer)
-        state.received = max(state.received, size)
+        if size <= state.received:
+            return False
+        state.received = size
+        return True
 
     def next(self, channel: Channel) -> Run | None:
         """The next segments for the peer of an open channel, or None when there are none or enough are under way."""
         state = self._of(channel.peer)
         if state.rewinds != channel.rewinds:
             state.rewinds, state.next, state.received = channel.rewinds, channel.cursor, 0
+            state.final = channel.final
             state.under_way.clear()
             with self._lock:  # after a fence the same numbers may have been sealed anew
-                state.recent.clear()
-                state.recent_bytes = 0
-        held = max(channel.final, min(state.received, channel.size))
+                self._forget(state)
+        # What the peer says it holds counts, even where it once held more: only what became final since skips ahead.
+        became_final = channel.final if channel.final > state.final else 0
+        held = max(became_final, min(state.received, channel.size))
         while state.under_way and state.under_way[0] <= held:
             state.under_way.popleft()
         first = state.next = max(state.next, held)
@@ -98,7 +112,7 @@ class Sending:
     def _recent(self, state: _Peer, first: int, limit: int) -> Run | None:
         with self._lock:
             while state.recent and state.recent[0].segment.first < first:
-                state.recent_bytes -= _bytes(state.recent.popleft().segment)
+                self._recent_bytes -= _bytes(state.recent.popleft().segment)
             kept = list(itertools.islice(state.recent, limits.FRAMES_PER_ENVELOPE))
         if not kept or kept[0].segment.first != first:
             return None
