@@ -7,10 +7,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+import msgspec
+
 from gateway.protocol import limits
 from gateway.protocol.address import ALIAS_BYTES, Address, write
 from gateway.protocol.errors import Refused
-from gateway.protocol.transfer import State
 from gateway.protocol.values import Evidence, Purpose, Reason
 from node.ledger.accounts import AccountState
 from node.ledger.lots import add_days
@@ -34,8 +35,15 @@ def essence(answer: Any) -> Any:
     if isinstance(answer, Refused):
         return answer.reason
     if isinstance(answer, Placed):
-        return replace(answer, state=State.HELD, reason=0)
+        a = answer
+        return a.id, a.destination, a.category, a.leaving, a.becomes, a.arriving
     return answer
+
+
+def altered(command: Any, **changes: Any) -> Any:
+    """The command with other fields, be it a dataclass or a struct."""
+    structs = isinstance(command, msgspec.Struct)
+    return msgspec.structs.replace(command, **changes) if structs else replace(command, **changes)
 
 
 @dataclass
@@ -233,11 +241,11 @@ class Client:
         key = {"client": command.client, "key": command.key}
         kind = self.chance.random()
         if kind < 0.5 and hasattr(command, "amount"):
-            return replace(command, amount=command.amount + 1)
+            return altered(command, amount=command.amount + 1)
         if kind < 0.7 and hasattr(command, "account"):
-            return replace(command, account=self._account())
+            return altered(command, account=self._account())
         other = self._spend() if isinstance(command, Award) else self._any_award()
-        return replace(other, **key)
+        return altered(other, **key)
 
 
 _KINDS: list[tuple[str, Callable[[Client], Any]]] = [

@@ -8,7 +8,7 @@ from typing import Any
 
 from gateway.protocol import codec, merkle
 from gateway.protocol.channel import Channel, is_open
-from gateway.protocol.errors import PeerFault, ProtocolError, Refused
+from gateway.protocol.errors import ProtocolError
 from gateway.protocol.transfer import Terms
 from gateway.protocol.values import Envelope, Fault, Head, Message, Signed
 from node.errors import Unavailable
@@ -95,7 +95,7 @@ class SimRegion(TestRegion):
     def _answers(self, job: Job, answer: Any) -> list[Message]:
         try:
             messages = self.exchange.answers(self.channel(job.peer), answer)
-        except (PeerFault, Refused) as fault:
+        except ProtocolError as fault:
             if job.honest:
                 raise Violation(f"{self.code} rejects an honest {job}: {fault!r}") from fault
             return []

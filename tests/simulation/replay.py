@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from tests.simulation.acts import run
+from tests.simulation.violation import Violation
 from tests.simulation.world import World
 
 
@@ -17,6 +18,7 @@ class Failure:
     seed: int
     what: str
     trace: tuple[str, ...]
+    is_broken_promise: bool  # or else an error of the simulation itself
 
     def __str__(self) -> str:
         return f"seed {self.seed}: {self.what}\nreplay: python -m tests.simulation --seed {self.seed} --trace"
@@ -31,7 +33,9 @@ def play(seed: int) -> tuple[Counter[str], Failure | None, World]:
     except Exception as fault:
         # Whatever a region does, it never trips over itself: any error is a failure of the seed.
         what = str(fault) if isinstance(fault, AssertionError) else repr(fault)
-        failure = Failure(seed=seed, what=what or repr(fault), trace=tuple(world.log))
+        failure = Failure(
+            seed=seed, what=what or repr(fault), trace=tuple(world.log), is_broken_promise=isinstance(fault, Violation)
+        )
     world.close()
     return world.count, failure, world
 

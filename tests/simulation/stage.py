@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-from gateway.protocol.values import Draft, Envelope
+from gateway.protocol import codec, merkle
+from gateway.protocol.values import Draft, Envelope, Epoch, Head
 from gateway.transport import messages
 from node.services.account import OpenAccount
 from node.services.address import NewAddress
@@ -72,7 +74,7 @@ class Stage:
 
     def award(self, region: SimRegion, amount: int, **more: Any) -> Any:
         """Points for the resident."""
-        return self.do(region, Award(**self._key(), account="x", category=CATEGORIES[0], amount=amount, **more))
+        return self.do(region, Award(**self._key() | more, account="x", category=CATEGORIES[0], amount=amount))
 
     def spend(self, region: SimRegion, amount: int) -> Any:
         """Redeem at home."""
@@ -80,10 +82,18 @@ class Stage:
 
     def order(self, region: SimRegion, amount: int) -> Placed:
         """Points to the resident of the other region."""
+        return self.do(region, self._order(region, amount))  # type: ignore[no-any-return]
+
+    def orders(self, region: SimRegion, *amounts: int) -> None:
+        """Several, committed as one group."""
+        for amount in amounts:
+            self.world.clients[region.code].job(self._order(region, amount))
+        self.world.commit(region)
+
+    def _order(self, region: SimRegion, amount: int) -> Order:
         other = self.b if region is self.a else self.a
         address = self.world.clients[other.code].addresses[other.code][0]
-        command = Order(**self._key(), account="x", category=CATEGORIES[0], amount=amount, address=address)
-        return self.do(region, command)  # type: ignore[no-any-return]
+        return Order(**self._key(), account="x", category=CATEGORIES[0], amount=amount, address=address)
 
     def reverse(self, region: SimRegion, transfer: Placed) -> Any:
         """Ask for an accepted transfer back."""
@@ -116,6 +126,11 @@ class Stage:
                 self.late.append(packet)
             elif self.world.hear(packet) is not None:
                 self.world.commit(self.world.regions[packet.destination])
+
+    def exchange(self) -> None:
+        """Send and deliver until nobody has anything to send."""
+        while any(self.world.post(region, peer.code) for region, peer in ((self.a, self.b), (self.b, self.a))):
+            self.deliver()
 
     def arrive(self) -> None:
         """What was kept back arrives now."""
@@ -152,12 +167,52 @@ class Stage:
         self.world.network.packets.append(true)
         self.deliver()
 
+    def lie(self, region: SimRegion, draft: Draft, *, seen: int) -> None:
+        """The region signs a frame it never numbered, with a `seen` of its own invention; its books know nothing."""
+        peer = self.b if region is self.a else self.a
+        channel = region.channel(peer.code)
+        assert channel is not None
+        frame = codec.encode_frame(draft, seen, channel.epoch.number)
+        end = channel.out_frontier.extend(merkle.leaf_hashes([frame]))
+        head = Head(
+            log=channel.out,
+            epoch=channel.epoch,
+            first=channel.size,
+            first_root=channel.out_frontier.root(),
+            size=end.size,
+            root=end.root(),
+            suite=region.office.signing_key.suite,
+            roster_version=1,
+            signed_at_ms=region.clock(),
+        )
+        signed = region.office.signing_key.sign(codec.HEAD, codec.encode_payload(head))
+        envelope = Envelope(head=signed, frames=(frame,), bodies=(draft.body,))
+        packet = Packet(region.code, peer.code, messages.encode(envelope), "Envelope")
+        self.world.hear_stranger(packet)
+
+    # -- backups -----------------------------------------------------------------------------------------------------
+
+    def backup(self, region: SimRegion) -> sqlite3.Connection:
+        """The database as it is now."""
+        copy = sqlite3.connect(":memory:")
+        region.disk.driver.backup(copy)
+        return copy
+
+    def restore(self, region: SimRegion, copy: sqlite3.Connection) -> None:
+        """Put a backup back from which nothing is missing but what the handshake left behind."""
+        copy.backup(region.disk.driver)
+        region.start()
+
     # -- looking -----------------------------------------------------------------------------------------------------
 
     def points(self, region: SimRegion) -> int:
         """What the resident can spend."""
         rows = region.rows("SELECT sum(credits_posted - debits_posted - debits_pending) FROM balance WHERE resident")
         return int(rows[0][0] or 0)
+
+    def known(self, region: SimRegion) -> Epoch:
+        """The other's epoch as a region has fenced it."""
+        return next(iter(region.writer.channels.values())).peer_epoch
 
     def held(self, region: SimRegion) -> int:
         """How many frames of the other's log a region holds."""
