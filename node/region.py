@@ -38,7 +38,7 @@ log = structlog.get_logger(__name__)
 class _Progress:
     """Whether what was sent to a peer is being receipted."""
 
-    final: int = 0
+    receipted: int = 0
     since_ms: int = 0
 
 
@@ -121,9 +121,10 @@ class LocalRegion:
         if not channel.ready or not channel.peer_open or self._asking.get(peer):
             return await self._put(peer, Begin(peer=peer))
         now = self._office.clock()
-        progress = self._progress.setdefault(peer, _Progress(channel.final, now))
-        if channel.final != progress.final or channel.final == channel.size:
-            progress.final, progress.since_ms = channel.final, now
+        progress = self._progress.setdefault(peer, _Progress(channel.receipted, now))
+        # The receipt itself is waited for: that the peer has seen a message makes it final, and proves nothing.
+        if channel.receipted != progress.receipted or channel.receipted == channel.size:
+            progress.receipted, progress.since_ms = channel.receipted, now
         elif now - progress.since_ms >= limits.RECEIPT_WAIT_S * 1000:
             progress.since_ms = now
             return await self._put(peer, Begin(peer=peer))
