@@ -9,7 +9,19 @@ from typing import TYPE_CHECKING, Any
 from gateway.protocol import codec, limits
 from gateway.protocol.errors import ProtocolError
 from gateway.protocol.transfer import State
-from gateway.protocol.values import Delivered, Draft, Envelope, Kind, Message, Offer, Provenance, Purpose, Signed, Slice
+from gateway.protocol.values import (
+    Delivered,
+    Draft,
+    Envelope,
+    Head,
+    Kind,
+    Message,
+    Offer,
+    Provenance,
+    Purpose,
+    Signed,
+    Slice,
+)
 from gateway.transport import messages
 from node.services.command import handles
 from node.services.office import Office
@@ -41,7 +53,8 @@ def attack(world: World, region: SimRegion) -> None:
         return
     target = world.regions[forged.destination]
     with suppress(ProtocolError):
-        if _same(messages.decode(forged.data), messages.decode(packet.data)) and forged[:2] == packet[:2]:
+        forgery, real = messages.decode(forged.data), messages.decode(packet.data)
+        if forged[:2] == packet[:2] and _same(forgery, real, _held(world, packet)):
             return
     if target.inbox:
         world.commit(target)  # or it would be committed together with other things
@@ -54,8 +67,20 @@ def attack(world: World, region: SimRegion) -> None:
     world.count["forgeries"] += 1
 
 
-def _same(forged: object, real: object) -> bool:
-    """Whether the change touched only what nobody relies on: a hint, or advice beside a receipt."""
+def _held(world: World, packet: Packet) -> int:
+    """How much of its sender's log the receiver of a packet holds."""
+    channel = world.regions[packet.destination].channel(packet.source)
+    return channel.held if channel is not None else 0
+
+
+def _same(forged: object, real: object, held: int) -> bool:
+    """Whether the change touched only what nobody relies on: a hint, advice beside a receipt, frames that are held."""
+    if isinstance(forged, Envelope) and isinstance(real, Envelope) and forged.head == real.head:
+        head = codec.decode_payload(codec.HEAD, real.head.payload)
+        assert isinstance(head, Head)
+        new = max(held - head.first, 0)
+        whole = len(forged.frames) == len(real.frames)
+        return whole and (forged.frames[new:], forged.bodies[new:]) == (real.frames[new:], real.bodies[new:])
     if isinstance(forged, Delivered) and isinstance(real, Delivered):
         return forged.receipt == real.receipt
     return forged == real

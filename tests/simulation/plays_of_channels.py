@@ -254,3 +254,17 @@ def message_from_eleven_minutes_ago() -> None:
     s.arrive()
     s.expect(s.held(s.b) == 0, "b takes a head signed eleven minutes ago")
     s.finish()
+
+
+def start_with_a_large_backlog() -> None:
+    """More was sealed together than one envelope carries, and the peer holds a part that ends in no subtree."""
+    s = Stage()
+    s.award(s.a, 2000)
+    s.orders(s.a, *[1] * 1100)
+    cut = s.a.cut(s.b.code, 0, 300)
+    assert cut is not None
+    s.world.send(s.a, s.b.code, [cut])
+    s.deliver()
+    s.restart(s.a)
+    s.finish()
+    s.expect(s.points(s.b) == 1100, "points went astray")

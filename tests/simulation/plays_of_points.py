@@ -7,13 +7,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from gateway.protocol import limits, roster
+from gateway.protocol import codec, limits
 from gateway.protocol.values import Draft, Evidence, Kind, Reason, Status
 from node.ledger.accounts import AccountState
 from node.ledger.lots import add_days
 from node.services.account import SetAccountState
 from node.services.transfer import Placed
-from tests.federation import signing_key
 from tests.simulation import forgery
 from tests.simulation.stage import DAY, Stage
 
@@ -137,11 +136,7 @@ def offer_of_a_suspended_region() -> None:
     """The source does not know yet that it was suspended; the destination does."""
     s = Stage()
     s.award(s.a, 9)
-    now = s.b.office.roster
-    regions = tuple(replace(r, status=Status.SUSPENDED) if r.code == s.a.code else r for r in now.regions)
-    newer = replace(now, version=2, issued_at_ms=now.issued_at_ms + 1, regions=regions)
-    s.world.rosters.append(roster.sign(newer, [signing_key("root 0"), signing_key("root 1")]))
-    s.b.adopt(s.world.rosters[1:])
+    s.b.adopt([s.roster_where(s.a, Status.SUSPENDED)])
     s.order(s.a, 3)
     s.finish()
     s.expect(s.points(s.b) == 0, "points came from a suspended region")
@@ -175,3 +170,48 @@ def more_than_can_be_counted() -> None:
     s.check()
     s.expect(getattr(refusal, "reason", None) == Reason.AMOUNT_OUT_OF_RANGE, "a counter has overflowed")
     s.finish()
+
+
+def refusal_and_reversal_in_one_envelope() -> None:
+    """Units come back to one lot of a balance, and another lot of it is asked for: both are found."""
+    s = Stage()
+    s.award(s.a, 9)
+    transfer = s.order(s.a, 4)
+    s.exchange()
+    s.award(s.b, 9, expires=add_days(s.b.office.today(s.b.clock()), 60))  # goes first
+    s.do(s.a, SetAccountState(name="x", state=AccountState.FROZEN))
+    s.order(s.b, 3)
+    s.push(s.b)
+    s.reverse(s.a, transfer)
+    s.exchange()
+    s.finish()
+    s.expect((s.points(s.a), s.points(s.b)) == (9, 9), "points that nobody had spent were not sent back")
+
+
+def return_from_a_region_that_winds_down() -> None:
+    """What was asked for comes from a region that may not offer any more: the request ends all the same."""
+    s = Stage()
+    s.award(s.a, 9)
+    transfer = s.order(s.a, 4)
+    s.exchange()
+    s.reverse(s.a, transfer)
+    s.a.adopt([s.roster_where(s.b, Status.WINDING_DOWN)])
+    s.exchange()
+    s.finish()
+    s.expect((s.points(s.a), s.points(s.b)) == (5, 4), "points went astray")
+
+
+def request_to_reverse_said_twice() -> None:
+    """The first was granted in vain; the second, of the same id, is refused by name and does not stop the log."""
+    s = Stage()
+    s.award(s.a, 9)
+    transfer = s.order(s.a, 9)
+    s.exchange()
+    asked = s.reverse(s.a, transfer)
+    s.do(s.a, SetAccountState(name="x", state=AccountState.CLOSED))
+    s.exchange()
+    content = b"!" * 16 + codec.encode_reverse_request(bytes.fromhex(transfer.id), b"")
+    s.say(s.a, Draft(Kind.REVERSE_REQUEST, False, bytes.fromhex(asked.id), content))
+    s.exchange()
+    s.finish()
+    s.expect(s.points(s.b) == 9, "points went astray")

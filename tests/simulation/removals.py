@@ -281,6 +281,16 @@ def choose_expired(patch: Patch) -> None:
         patch.setattr(module, "choose", choose)
 
 
+def forget_other_lots(patch: Patch) -> None:
+    """Whoever knows one lot of a balance believes to know all of them."""
+    load = WorkingSet.load_lots
+
+    def load_unknown(self: WorkingSet, balances: Any) -> None:
+        load(self, [balance for balance in balances if balance not in self.lots])
+
+    patch.setattr(WorkingSet, "load_lots", load_unknown)
+
+
 def whatever_is_left(original: Any, batch: Batch) -> list[Any]:
     balance = original.balance or 0
     batch.load_lots([balance])

@@ -7,8 +7,8 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-from gateway.protocol import codec, merkle
-from gateway.protocol.values import Draft, Envelope, Epoch, Head
+from gateway.protocol import codec, merkle, roster
+from gateway.protocol.values import Draft, Envelope, Epoch, Head, Signed, Status
 from gateway.transport import messages
 from node.services.account import OpenAccount
 from node.services.address import NewAddress
@@ -17,7 +17,7 @@ from node.services.offer import Review
 from node.services.reversal import AskReversal
 from node.services.spend import Spend
 from node.services.transfer import Order, Placed
-from tests.federation import CATEGORIES, plain_terms
+from tests.federation import CATEGORIES, plain_terms, signing_key
 from tests.simulation import forgery
 from tests.simulation.network import Packet
 from tests.simulation.region import SimRegion
@@ -107,6 +107,14 @@ class Stage:
     def _key(self) -> dict[str, str]:
         self.made += 1
         return {"client": "play", "key": str(self.made)}
+
+    def roster_where(self, region: SimRegion, status: Status) -> Signed:
+        """The next roster, in which a region has this status. Everybody gets it in the end."""
+        now = region.office.roster
+        regions = tuple(replace(r, status=status) if r.code == region.code else r for r in now.regions)
+        newer = replace(now, version=now.version + 1, issued_at_ms=now.issued_at_ms + 1, regions=regions)
+        self.world.rosters.append(roster.sign(newer, [signing_key("root 0"), signing_key("root 1")]))
+        return self.world.rosters[-1]
 
     # -- the wire ----------------------------------------------------------------------------------------------------
 

@@ -119,6 +119,8 @@ ABLATIONS = [
     Ablation("room", "no counter overflows", instead(Books, "has_room", always), points.more_than_can_be_counted),
     Ablation("close_empty", "an account closes only when nothing is on its way to it",
              removals.no_counters, points.closing_while_points_are_coming_back),
+    Ablation("all_lots", "one lot that is known does not hide the others",
+             removals.forget_other_lots, points.refusal_and_reversal_in_one_envelope),
     # Reversals.
     Ablation("unspent", "only what is whole is sent back",
              instead(reversal, "unspent", removals.whatever_is_left), points.reversal_of_what_is_partly_spent),
@@ -128,7 +130,12 @@ ABLATIONS = [
 ]
 # fmt: on
 
-PLAYS = sorted({a.play for a in ABLATIONS if a.play is not None}, key=lambda p: p.__name__)
+PLAYS = [
+    *sorted({a.play for a in ABLATIONS if a.play is not None}, key=lambda p: p.__name__),
+    wire.start_with_a_large_backlog,
+    points.return_from_a_region_that_winds_down,
+    points.request_to_reverse_said_twice,
+]
 
 
 @pytest.mark.parametrize("ablation", ABLATIONS, ids=lambda a: a.rule)
