@@ -82,10 +82,6 @@ class Channel:
         """Whether rows may be numbered now."""
         return self.ready and self.condition is Condition.OPEN
 
-    def after_restart(self) -> Channel:
-        """What is left of the channel when the process dies."""
-        return replace(self, proposal=NO_EPOCH, ready=False, peer_open=False, credit=0)
-
     def with_volatile_of(self, other: Channel) -> Channel:
         """What is durable of this channel, read anew, with what this process remembers of it."""
         return replace(

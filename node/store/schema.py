@@ -37,8 +37,6 @@ metadata = MetaData(
 )
 
 Number = BigInteger().with_variant(Integer, "sqlite")
-NEVER = 99991231
-"""The expiry date of a lot that does not expire: sorts after every other."""
 
 
 def _no() -> Column[int]:
