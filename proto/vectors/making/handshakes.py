@@ -78,7 +78,12 @@ class Actor:
 
     def restart(self) -> None:
         """The process dies and comes back."""
-        self.channel = self.channel.after_restart()
+        self.channel = _left_by_a_crash(self.channel)
+
+
+def _left_by_a_crash(channel: Channel) -> Channel:
+    """What is left of a channel when its process dies: all but what was never written down."""
+    return replace(channel, proposal=NO_EPOCH, ready=False, peer_open=False, credit=0)
 
 
 def _actor(code: int, peer: int) -> Actor:
@@ -285,7 +290,7 @@ def _restored() -> Play:
     play = _running()
     a, b = play.hangzhou, play.ningbo
     a.out, a.bodies = a.out[:2], a.bodies[:2]  # an old backup
-    a.channel = replace(a.channel.after_restart(), out_frontier=Tree(a.out).frontier(), final=min(a.channel.final, 2))
+    a.channel = replace(_left_by_a_crash(a.channel), out_frontier=Tree(a.out).frontier(), final=min(a.channel.final, 2))
     (fenced,) = play.hears(b, play.start(a))
     play.hears(a, fenced)
     play.hears(
