@@ -26,6 +26,7 @@ class Condition(IntEnum):
     OPEN = 1
     QUARANTINED = 2  # the peer contradicted itself; evidence is stored
     RESTORED = 3  # the peer holds more of my log than I do: this node was restored from a backup
+    ABANDONED = 4  # this node runs on a history that was left: it needs an older backup
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

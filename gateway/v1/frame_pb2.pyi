@@ -150,6 +150,10 @@ class _ReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Reason.ValueTy
     """The rate or the version is not the one both sides agreed."""
     REASON_PURPOSE_NOT_ALLOWED: _Reason.ValueType  # 24
     """The purpose is not allowed here."""
+    REASON_REGION_RECOVERING: _Reason.ValueType  # 25
+    """The region has been restored from a backup and pays nothing out before its peers have given back what they hold."""
+    REASON_REGION_MOVED: _Reason.ValueType  # 26
+    """The code was split or given up; the body names the region that answers for the address now."""
     REASON_ADDRESS_UNKNOWN: _Reason.ValueType  # 40
     """No such address, or one that is closed or expired: said alike on purpose."""
     REASON_ACCOUNT_UNKNOWN: _Reason.ValueType  # 41
@@ -209,6 +213,10 @@ REASON_TERMS_DIFFER: Reason.ValueType  # 23
 """The rate or the version is not the one both sides agreed."""
 REASON_PURPOSE_NOT_ALLOWED: Reason.ValueType  # 24
 """The purpose is not allowed here."""
+REASON_REGION_RECOVERING: Reason.ValueType  # 25
+"""The region has been restored from a backup and pays nothing out before its peers have given back what they hold."""
+REASON_REGION_MOVED: Reason.ValueType  # 26
+"""The code was split or given up; the body names the region that answers for the address now."""
 REASON_ADDRESS_UNKNOWN: Reason.ValueType  # 40
 """No such address, or one that is closed or expired: said alike on purpose."""
 REASON_ACCOUNT_UNKNOWN: Reason.ValueType  # 41

@@ -46,6 +46,7 @@ _WORDS_ZH = {
     "withdrawn": "已退出",
     "quarantined": "已隔离",
     "restored": "疑似恢复自旧备份",
+    "abandoned": "备份属于已放弃的历史",
     "unused": "未启用",
 }
 

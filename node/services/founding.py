@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 
 from sqlalchemy import Connection, func, insert, select
@@ -14,14 +15,19 @@ from node.store import schema
 from node.store.engine import Store
 
 
-def found(conn: Connection, me: int, categories: Sequence[str]) -> None:
-    """Write what every later start relies on. The database is new and empty."""
+def found(conn: Connection, me: int, categories: Sequence[str], lineage: bytes | None = None) -> None:
+    """Write what every later start relies on. The database is new and empty.
+
+    `lineage`: 16 bytes that name the history which begins here; drawn by chance if not given.
+    """
     conn.execute(insert(schema.meta), [{"name": "region", "value": str(me)}])
     conn.execute(insert(schema.category), [{"no": no, "code": code} for no, code in enumerate(categories, 1)])
     conn.execute(
         insert(schema.log),
         [{"no": 1, "source": me, "destination": 0, "generation": 1, "size": 0, "frontier": b""}],
     )
+    begun = {"no": 1, "lineage": lineage or os.urandom(16), "commits": 0, "recovering": False, "replayed": False}
+    conn.execute(insert(schema.history), [{**begun, "cause": "", "since_ms": 0}])
 
 
 def check_region(conn: Connection, me: int) -> None:

@@ -34,10 +34,15 @@ MUTABLE = {
     schema.lot: {"remaining", "clears"},
     schema.balance: {"debits_pending", "debits_posted", "credits_pending", "credits_posted"},
     schema.transfer: {"state", "reason", "hold", "offered", "answered", "decided_ms"},
+    schema.claim: {"state"},
+    schema.repair: {"mine", "theirs"},
 }
 """Of tables whose rows change: the columns that do. The others stay as they were inserted."""
 
-STAYS = (schema.account, schema.balance, schema.lot, schema.transfer, schema.log, schema.channel)
+STAYS = (
+    schema.account, schema.balance, schema.lot, schema.transfer, schema.log, schema.channel, schema.history,
+    schema.claim, schema.repair,
+)  # fmt: skip
 """Tables whose rows change and never go away."""
 
 # Also when both are NULL. SQLite knows this spelling since 3.39 only and is given its own, IS.

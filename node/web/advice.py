@@ -59,6 +59,15 @@ REFUSALS: dict[str, Advice] = {
         422, "约定不允许这种用途", "The terms do not allow this purpose",
         "请换一种用途，或先与对方约定。", "Choose another purpose, or agree on terms first.",
     ),
+    "region_recovering": Advice(
+        422, "该地区正从备份恢复，暂不付出积分", "The region is recovering from a backup and pays nothing out yet",
+        "请等该地区恢复完毕后，用新的键再提交。", "Wait until it has recovered, then use a new key.",
+    ),
+    "region_moved": Advice(
+        422, "该地区代码已由其他地区承接", "Another region answers for this code now",
+        "请居民在承接的地区重新取得地址，再用新的键提交。",
+        "Have the resident obtain an address at the region that took over, then use a new key.",
+    ),
     "address_unknown": Advice(
         422, "收款地址无效", "The receiving address cannot be used",
         "请居民在转入地重新取得地址，并逐字核对。", "Have the resident obtain a new address there and copy it exactly.",

@@ -26,7 +26,7 @@ AnyPurpose = Literal["relocation", "guest_award", "activity", "donation", "rever
 AnyEvent = Literal["posted", "voided", "arrived", "accepted", "refused", "reversal_asked", "reversal_refused"]
 AnyReversal = Literal["asked", "granted", "refused"]
 AnyAccount = AccountWord
-AnyCondition = Literal["open", "quarantined", "restored", "unused"]
+AnyCondition = Literal["open", "quarantined", "restored", "abandoned", "unused"]
 
 STATES: dict[int, AnyState] = {
     State.HELD: "held",
@@ -67,6 +67,7 @@ CONDITIONS: dict[int, AnyCondition] = {
     Condition.OPEN: "open",
     Condition.QUARANTINED: "quarantined",
     Condition.RESTORED: "restored",
+    Condition.ABANDONED: "abandoned",
 }
 REASONS: dict[int, str | None] = {0: None, **{reason: reason.name.lower() for reason in Reason}}
 

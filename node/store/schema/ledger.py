@@ -1,12 +1,4 @@
-"""The tables of one region: the only database in the system, the same on SQLite and PostgreSQL.
-
-Append-only (a trigger refuses UPDATE and DELETE): posting, lot_entry, outcome, event, receipt, evidence, roster, and
-the segments of a log below what is final. Mutable: counters of a balance, what remains of a lot, the state of a
-transfer, account, channel and log, the outbox, tokens, back-off.
-
-Numbers (`no`) are dense integers the single writer gives out; public ids are 16 bytes in one unique index. Amounts are
-in the smallest unit of the category, times are Unix milliseconds, dates are yyyymmdd.
-"""
+"""Who holds points, what was posted, and what became of every transfer."""
 
 from __future__ import annotations
 
@@ -18,7 +10,6 @@ from sqlalchemy import (
     Index,
     Integer,
     LargeBinary,
-    MetaData,
     PrimaryKeyConstraint,
     SmallInteger,
     Table,
@@ -27,24 +18,7 @@ from sqlalchemy import (
     text,
 )
 
-metadata = MetaData(
-    naming_convention={
-        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
-        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
-        "ck": "ck_%(table_name)s_%(constraint_name)s",
-        "pk": "pk_%(table_name)s",
-    }
-)
-
-Number = BigInteger().with_variant(Integer, "sqlite")
-
-
-def _no() -> Column[int]:
-    return Column("no", Number, primary_key=True, autoincrement=False)
-
-
-# What the database belongs to: region, federation, environment, lineage.
-meta = Table("meta", metadata, Column("name", Text, primary_key=True), Column("value", Text, nullable=False))
+from .base import metadata, number
 
 category = Table(
     "category",
@@ -57,7 +31,7 @@ category = Table(
 account = Table(
     "account",
     metadata,
-    _no(),
+    number(),
     Column("name", Text, nullable=False, unique=True),
     Column("kind", SmallInteger, nullable=False),  # ledger.accounts.AccountKind
     Column("state", SmallInteger, nullable=False),  # ledger.accounts.AccountState
@@ -68,7 +42,7 @@ account = Table(
 balance = Table(
     "balance",
     metadata,
-    _no(),
+    number(),
     Column("account", BigInteger, nullable=False),
     Column("category", SmallInteger, nullable=False),
     Column("resident", Boolean(create_constraint=False), nullable=False),
@@ -87,7 +61,7 @@ balance = Table(
 posting = Table(
     "posting",
     metadata,
-    _no(),
+    number(),
     Column("phase", SmallInteger, nullable=False),  # ledger.postings.Phase
     Column("debit", BigInteger, nullable=False),
     Column("credit", BigInteger, nullable=False),
@@ -110,7 +84,7 @@ Index(
 lot = Table(
     "lot",
     metadata,
-    _no(),
+    number(),
     Column("balance", BigInteger, nullable=False),
     Column("amount", BigInteger, nullable=False),
     Column("remaining", BigInteger, nullable=False),
@@ -151,7 +125,7 @@ lot_entry = Table(
 transfer = Table(
     "transfer",
     metadata,
-    _no(),
+    number(),
     Column("id", LargeBinary, nullable=False),
     Column("source", Integer, nullable=False),
     Column("destination", Integer, nullable=False),
@@ -208,7 +182,7 @@ outcome = Table(
 event = Table(
     "event",
     metadata,
-    _no(),
+    number(),
     Column("kind", SmallInteger, nullable=False),  # services.event.EventKind
     Column("transfer", BigInteger, nullable=False),
     Column("at_ms", BigInteger, nullable=False),
@@ -239,141 +213,28 @@ reversal = Table(
     Column("at_ms", BigInteger, nullable=False),
 )
 
-# A log: from `source` to `destination`; destination 0 is the region's own journal.
-log = Table(
-    "log",
+# What the region advanced so that no resident went below zero; the balance's next credits repay it.
+owed = Table(
+    "owed",
     metadata,
-    Column("no", Integer, primary_key=True, autoincrement=False),
-    Column("source", Integer, nullable=False),
-    Column("destination", Integer, nullable=False),
-    Column("generation", Integer, nullable=False),
-    Column("size", BigInteger, nullable=False),
-    Column("frontier", LargeBinary, nullable=False),
-    UniqueConstraint("source", "destination", "generation"),
+    Column("balance", BigInteger, primary_key=True, autoincrement=False),
+    Column("amount", BigInteger, nullable=False),
+    CheckConstraint("amount >= 0", name="not_negative"),
 )
 
-# The frames of one group commit: numbers first .. size-1, all of one epoch where they are mine.
-segment = Table(
-    "segment",
+# What one region says another owes it, in suspense: nothing is unposted for it.
+claim = Table(
+    "claim",
     metadata,
-    Column("log", Integer, nullable=False),
-    Column("first", BigInteger, nullable=False),
-    Column("size", BigInteger, nullable=False),
-    Column("epoch", BigInteger, nullable=False),
-    Column("root", LargeBinary, nullable=False),  # at `size`
-    Column("frames", LargeBinary, nullable=False),
-    Column("head", LargeBinary),  # inbound: the signed Head that brought it
-    Column("at_ms", BigInteger, nullable=False),
-    PrimaryKeyConstraint("log", "first"),
-    CheckConstraint("size > first", name="not_empty"),
-)
-
-# Salted bodies of a segment, apart so that they can be erased without touching the log.
-body = Table(
-    "body",
-    metadata,
-    Column("log", Integer, nullable=False),
-    Column("first", BigInteger, nullable=False),
-    Column("bodies", LargeBinary, nullable=False),
-    PrimaryKeyConstraint("log", "first"),
-)
-
-# Perfect subtrees of at least 256 leaves.
-node = Table(
-    "node",
-    metadata,
-    Column("log", Integer, nullable=False),
-    Column("level", SmallInteger, nullable=False),
-    Column("idx", BigInteger, nullable=False),
-    Column("hash", LargeBinary, nullable=False),
-    PrimaryKeyConstraint("log", "level", "idx"),
-    sqlite_with_rowid=False,
-)
-
-channel = Table(
-    "channel",
-    metadata,
-    Column("peer", Integer, primary_key=True, autoincrement=False),
-    Column("out_log", Integer, nullable=False),
-    Column("in_log", Integer, nullable=False),
-    Column("condition", SmallInteger, nullable=False),
-    Column("epoch", BigInteger, nullable=False),
-    Column("epoch_nonce", LargeBinary, nullable=False),
-    Column("final", BigInteger, nullable=False),
-    Column("receipted", BigInteger, nullable=False),
-    Column("in_epoch", BigInteger, nullable=False),
-    Column("in_seen", BigInteger, nullable=False),
-    Column("peer_epoch", BigInteger, nullable=False),
-    Column("peer_nonce", LargeBinary, nullable=False),
-)
-
-# Committed with their postings, not yet numbered.
-outbox = Table(
-    "outbox",
-    metadata,
-    _no(),
+    number(),
     Column("peer", Integer, nullable=False),
-    Column("kind", SmallInteger, nullable=False),
-    Column("reply", Boolean(create_constraint=False), nullable=False),
-    Column("id", LargeBinary, nullable=False),
-    Column("body", LargeBinary, nullable=False),
+    Column("cause", SmallInteger, nullable=False),  # services.claim.Cause
+    Column("id", LargeBinary, nullable=False),  # of the transfer it is about
     Column("category", Text, nullable=False),
     Column("amount", BigInteger, nullable=False),
-    Column("becomes", Text, nullable=False),
-    Column("arriving", BigInteger, nullable=False),
-    Column("transfer", BigInteger),
-)
-Index(None, outbox.c.peer, outbox.c.no)
-
-# Receipts: mine over a log I hold (content; the signature follows from it) and the peer's over mine (signed bytes).
-receipt = Table(
-    "receipt",
-    metadata,
-    Column("log", Integer, nullable=False),
-    Column("size", BigInteger, nullable=False),
-    Column("epoch", BigInteger, nullable=False),
-    Column("nonce", LargeBinary, nullable=False),
-    Column("root", LargeBinary, nullable=False),
-    Column("received_ms", BigInteger, nullable=False),
-    Column("signed", LargeBinary),
-    PrimaryKeyConstraint("log", "size", "epoch"),
-)
-
-evidence = Table(
-    "evidence",
-    metadata,
-    _no(),
-    Column("peer", Integer, nullable=False),
+    Column("because", Text, nullable=False),
+    Column("state", SmallInteger, nullable=False),  # services.claim.ClaimState
     Column("at_ms", BigInteger, nullable=False),
-    Column("file", LargeBinary, nullable=False),
+    UniqueConstraint("peer", "cause", "id"),
+    CheckConstraint("amount > 0", name="positive"),
 )
-
-roster = Table(
-    "roster",
-    metadata,
-    Column("version", BigInteger, primary_key=True, autoincrement=False),
-    Column("signed", LargeBinary, nullable=False),
-)
-
-back_off = Table(
-    "back_off",
-    metadata,
-    Column("peer", Integer, primary_key=True, autoincrement=False),
-    Column("failures", Integer, nullable=False),
-    Column("next_dial_ms", BigInteger, nullable=False),
-    Column("last_contact_ms", BigInteger, nullable=False),
-    Column("last_error", Text, nullable=False),
-)
-
-token = Table(
-    "token",
-    metadata,
-    Column("name", Text, primary_key=True),
-    Column("digest", LargeBinary, nullable=False, unique=True),
-    Column("scopes", Text, nullable=False),
-    Column("created_ms", BigInteger, nullable=False),
-    Column("revoked_ms", BigInteger),
-)
-
-APPEND_ONLY = (posting, lot_entry, outcome, event, receipt, evidence, roster)
-"""Tables whose rows are never changed and never go away."""

@@ -1,0 +1,69 @@
+"""The tables of one region: the only database in the system, the same on SQLite and PostgreSQL.
+
+Append-only (a trigger refuses UPDATE and DELETE): posting, lot_entry, outcome, event, receipt, evidence, roster, act,
+and the segments of a log below what is final. Mutable: counters of a balance, what remains of a lot, the state of a
+transfer, account, channel, log and claim, the history, the outbox, tokens, back-off.
+
+Numbers (`no`) are dense integers the single writer gives out; public ids are 16 bytes in one unique index. Amounts are
+in the smallest unit of the category, times are Unix milliseconds, dates are yyyymmdd.
+"""
+
+from __future__ import annotations
+
+from .base import metadata
+from .channels import body, channel, evidence, log, merged, node, outbox, receipt, repair, segment, undecided
+from .ledger import (
+    account,
+    address,
+    balance,
+    category,
+    claim,
+    event,
+    lot,
+    lot_entry,
+    outcome,
+    owed,
+    posting,
+    reversal,
+    transfer,
+)
+from .region import act, back_off, history, meta, risk, roster, token
+
+APPEND_ONLY = (posting, lot_entry, outcome, event, receipt, evidence, roster, act)
+"""Tables whose rows are never changed and never go away."""
+
+__all__ = [
+    "APPEND_ONLY",
+    "account",
+    "act",
+    "address",
+    "back_off",
+    "balance",
+    "body",
+    "category",
+    "channel",
+    "claim",
+    "event",
+    "evidence",
+    "history",
+    "log",
+    "lot",
+    "lot_entry",
+    "merged",
+    "meta",
+    "metadata",
+    "node",
+    "outbox",
+    "outcome",
+    "owed",
+    "posting",
+    "receipt",
+    "repair",
+    "reversal",
+    "risk",
+    "roster",
+    "segment",
+    "token",
+    "transfer",
+    "undecided",
+]
