@@ -294,6 +294,7 @@ class Fenced(_message.Message):
     ROOT_FIELD_NUMBER: _builtins.int
     READY_FIELD_NUMBER: _builtins.int
     CREDIT_SIZE_FIELD_NUMBER: _builtins.int
+    COMMON_ROOT_FIELD_NUMBER: _builtins.int
     holds_size: _builtins.int
     """What I hold of your log, and the epoch of its last frame."""
     holds_root: _builtins.bytes
@@ -304,6 +305,10 @@ class Fenced(_message.Message):
     """Whether I have finished my own start."""
     credit_size: _builtins.int
     """What your log may grow to."""
+    common_root: _builtins.bytes
+    """The root my log had at the size the Resume said is held of it, or, where my log is shorter, its root now: what
+    both sides should agree on.
+    """
     @_builtins.property
     def log(self) -> Global___Log:
         """The log from me, who fences, to you, who resumed."""
@@ -329,10 +334,11 @@ class Fenced(_message.Message):
         root: _builtins.bytes = ...,
         ready: _builtins.bool = ...,
         credit_size: _builtins.int = ...,
+        common_root: _builtins.bytes = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["echo", b"echo", "epoch", b"epoch", "log", b"log"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["credit_size", b"credit_size", "echo", b"echo", "epoch", b"epoch", "holds_epoch", b"holds_epoch", "holds_root", b"holds_root", "holds_size", b"holds_size", "log", b"log", "ready", b"ready", "root", b"root", "size", b"size"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["common_root", b"common_root", "credit_size", b"credit_size", "echo", b"echo", "epoch", b"epoch", "holds_epoch", b"holds_epoch", "holds_root", b"holds_root", "holds_size", b"holds_size", "log", b"log", "ready", b"ready", "root", b"root", "size", b"size"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -497,7 +503,7 @@ Global___Standing: _TypeAlias = Standing  # noqa: Y015
 
 @_typing.final
 class Pull(_message.Message):
-    """"Give me frames of this log": my own after a restore, or yours again. Answered by Page.
+    """"Give me back what you hold of my log": frames first .. size-1, after a restore. Answered by Page.
     payload_type application/vnd.hutong.pull.v1
     """
 
@@ -508,12 +514,15 @@ class Pull(_message.Message):
     FIRST_FIELD_NUMBER: _builtins.int
     SIZE_FIELD_NUMBER: _builtins.int
     PEER_EPOCH_FIELD_NUMBER: _builtins.int
+    HOLDS_FIELD_NUMBER: _builtins.int
     mine: _builtins.bool
     first: _builtins.int
     size: _builtins.int
+    holds: _builtins.int
+    """What I hold of your log. What my frames had seen beyond it comes along."""
     @_builtins.property
     def log(self) -> Global___Log:
-        """The log from me to you; `mine` says which of the two is wanted."""
+        """The log from me to you. `mine`: it is this one that is wanted; the other one (false) is not given yet."""
 
     @_builtins.property
     def peer_epoch(self) -> Global___Epoch: ...
@@ -525,10 +534,11 @@ class Pull(_message.Message):
         first: _builtins.int = ...,
         size: _builtins.int = ...,
         peer_epoch: Global___Epoch | None = ...,
+        holds: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["log", b"log", "peer_epoch", b"peer_epoch"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["first", b"first", "log", b"log", "mine", b"mine", "peer_epoch", b"peer_epoch", "size", b"size"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["first", b"first", "holds", b"holds", "log", b"log", "mine", b"mine", "peer_epoch", b"peer_epoch", "size", b"size"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -536,7 +546,10 @@ Global___Pull: _TypeAlias = Pull  # noqa: Y015
 
 @_typing.final
 class Page(_message.Message):
-    """Frames as they were received, with the head that covers them."""
+    """Frames of the asker's log as they were received, and the asker's own signed Head that they lead to. Beside them, in
+    `seen`, the frames of the answerer's log that the first of them had seen and the asker does not hold, under a Head
+    signed now. Without frames and without `seen`: there is no more.
+    """
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -544,6 +557,7 @@ class Page(_message.Message):
     FIRST_FIELD_NUMBER: _builtins.int
     FRAMES_FIELD_NUMBER: _builtins.int
     BODIES_FIELD_NUMBER: _builtins.int
+    SEEN_FIELD_NUMBER: _builtins.int
     first: _builtins.int
     @_builtins.property
     def head(self) -> _signed_pb2.Signed: ...
@@ -551,6 +565,8 @@ class Page(_message.Message):
     def frames(self) -> _containers.RepeatedScalarFieldContainer[_builtins.bytes]: ...
     @_builtins.property
     def bodies(self) -> _containers.RepeatedScalarFieldContainer[_builtins.bytes]: ...
+    @_builtins.property
+    def seen(self) -> Global___Page: ...
     def __init__(
         self,
         *,
@@ -558,10 +574,11 @@ class Page(_message.Message):
         first: _builtins.int = ...,
         frames: _abc.Iterable[_builtins.bytes] | None = ...,
         bodies: _abc.Iterable[_builtins.bytes] | None = ...,
+        seen: Global___Page | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["head", b"head"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["head", b"head", "seen", b"seen"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["bodies", b"bodies", "first", b"first", "frames", b"frames", "head", b"head"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["bodies", b"bodies", "first", b"first", "frames", b"frames", "head", b"head", "seen", b"seen"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -569,7 +586,7 @@ Global___Page: _TypeAlias = Page  # noqa: Y015
 
 @_typing.final
 class Repair(_message.Message):
-    """Signed by both regions: a channel in quarantine starts anew from this prefix.
+    """Signed by both regions, the same bytes: a channel in quarantine goes on from here under new epochs.
     payload_type application/vnd.hutong.repair.v1
     """
 
@@ -579,12 +596,22 @@ class Repair(_message.Message):
     SIZE_FIELD_NUMBER: _builtins.int
     ROOT_FIELD_NUMBER: _builtins.int
     EVIDENCE_FIELD_NUMBER: _builtins.int
+    HOLDS_SIZE_FIELD_NUMBER: _builtins.int
+    HOLDS_ROOT_FIELD_NUMBER: _builtins.int
     size: _builtins.int
+    """The prefix that its source stands by."""
     root: _builtins.bytes
     evidence: _builtins.bytes
     """SHA-256 of the evidence file."""
+    holds_size: _builtins.int
+    """What its destination holds, `size` or more. The log goes on from there: what is held is never taken out.
+    The frames between are disowned.
+    """
+    holds_root: _builtins.bytes
     @_builtins.property
-    def log(self) -> Global___Log: ...
+    def log(self) -> Global___Log:
+        """The log about which the evidence is."""
+
     def __init__(
         self,
         *,
@@ -592,10 +619,12 @@ class Repair(_message.Message):
         size: _builtins.int = ...,
         root: _builtins.bytes = ...,
         evidence: _builtins.bytes = ...,
+        holds_size: _builtins.int = ...,
+        holds_root: _builtins.bytes = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["log", b"log"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["evidence", b"evidence", "log", b"log", "root", b"root", "size", b"size"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["evidence", b"evidence", "holds_root", b"holds_root", "holds_size", b"holds_size", "log", b"log", "root", b"root", "size", b"size"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -726,7 +755,7 @@ class Message(_message.Message):
     def delivered(self) -> Global___Delivered: ...
     @_builtins.property
     def control(self) -> _signed_pb2.Signed:
-        """A signed Resume, Fenced, Behind, Stale, Ask, Standing or Pull: its payload_type says which."""
+        """A signed Resume, Fenced, Behind, Stale, Ask, Standing, Pull or Repair: its payload_type says which."""
 
     @_builtins.property
     def gap(self) -> Global___Gap: ...

@@ -26,7 +26,7 @@ from gateway.v1.buf.validate import validate_pb2 as buf_dot_validate_dot_validat
 from gateway.v1 import signed_pb2 as gateway_dot_v1_dot_signed__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x16gateway/v1/proof.proto\x12\ngateway.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x17gateway/v1/signed.proto\"\xb8\x01\n\nFrameProof\x12\r\n\x05\x66rame\x18\x01 \x01(\x0c\x12\x0c\n\x04\x62ody\x18\x02 \x01(\x0c\x12\x0e\n\x06number\x18\x03 \x01(\x04\x12\x16\n\x04path\x18\x04 \x03(\x0c\x42\x08\xbaH\x05\x92\x01\x02\x10@\x12 \n\x04head\x18\x05 \x01(\x0b\x32\x12.gateway.v1.Signed\x12#\n\x07receipt\x18\x06 \x01(\x0b\x32\x12.gateway.v1.Signed\x12\x1e\n\x0b\x63onsistency\x18\x07 \x03(\x0c\x42\t\xbaH\x06\x92\x01\x03\x10\x80\x01\"\x8e\x01\n\rTransferProof\x12%\n\x05offer\x18\x01 \x01(\x0b\x32\x16.gateway.v1.FrameProof\x12&\n\x06\x61nswer\x18\x02 \x01(\x0b\x32\x16.gateway.v1.FrameProof\x12.\n\x07rosters\x18\x03 \x03(\x0b\x32\x12.gateway.v1.SignedB\t\xbaH\x06\x92\x01\x03\x10\x80 \"\xc7\x01\n\x0c\x46orkEvidence\x12\x1f\n\x03one\x18\x01 \x01(\x0b\x32\x12.gateway.v1.Signed\x12!\n\x05other\x18\x02 \x01(\x0b\x32\x12.gateway.v1.Signed\x12\x0c\n\x04size\x18\x03 \x01(\x04\x12\x15\n\x04root\x18\x04 \x01(\x0c\x42\x07\xbaH\x04z\x02h \x12\x1e\n\x0b\x63onsistency\x18\x05 \x03(\x0c\x42\t\xbaH\x06\x92\x01\x03\x10\x80\x01\x12.\n\x07rosters\x18\x06 \x03(\x0b\x32\x12.gateway.v1.SignedB\t\xbaH\x06\x92\x01\x03\x10\x80 b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x16gateway/v1/proof.proto\x12\ngateway.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x17gateway/v1/signed.proto\"\xb8\x01\n\nFrameProof\x12\r\n\x05\x66rame\x18\x01 \x01(\x0c\x12\x0c\n\x04\x62ody\x18\x02 \x01(\x0c\x12\x0e\n\x06number\x18\x03 \x01(\x04\x12\x16\n\x04path\x18\x04 \x03(\x0c\x42\x08\xbaH\x05\x92\x01\x02\x10@\x12 \n\x04head\x18\x05 \x01(\x0b\x32\x12.gateway.v1.Signed\x12#\n\x07receipt\x18\x06 \x01(\x0b\x32\x12.gateway.v1.Signed\x12\x1e\n\x0b\x63onsistency\x18\x07 \x03(\x0c\x42\t\xbaH\x06\x92\x01\x03\x10\x80\x01\"\x8e\x01\n\rTransferProof\x12%\n\x05offer\x18\x01 \x01(\x0b\x32\x16.gateway.v1.FrameProof\x12&\n\x06\x61nswer\x18\x02 \x01(\x0b\x32\x16.gateway.v1.FrameProof\x12.\n\x07rosters\x18\x03 \x03(\x0b\x32\x12.gateway.v1.SignedB\t\xbaH\x06\x92\x01\x03\x10\x80 \"\xc7\x01\n\x0c\x46orkEvidence\x12\x1f\n\x03one\x18\x01 \x01(\x0b\x32\x12.gateway.v1.Signed\x12!\n\x05other\x18\x02 \x01(\x0b\x32\x12.gateway.v1.Signed\x12\x0c\n\x04size\x18\x03 \x01(\x04\x12\x15\n\x04root\x18\x04 \x01(\x0c\x42\x07\xbaH\x04z\x02h \x12\x1e\n\x0b\x63onsistency\x18\x05 \x03(\x0c\x42\t\xbaH\x06\x92\x01\x03\x10\x80\x01\x12.\n\x07rosters\x18\x06 \x03(\x0b\x32\x12.gateway.v1.SignedB\t\xbaH\x06\x92\x01\x03\x10\x80 \"\xbf\x01\n\x0fReceiptEvidence\x12#\n\x07receipt\x18\x01 \x01(\x0b\x32\x12.gateway.v1.Signed\x12 \n\x04head\x18\x02 \x01(\x0b\x32\x12.gateway.v1.Signed\x12\x15\n\x04root\x18\x03 \x01(\x0c\x42\x07\xbaH\x04z\x02h \x12\x1e\n\x0b\x63onsistency\x18\x04 \x03(\x0c\x42\t\xbaH\x06\x92\x01\x03\x10\x80\x01\x12.\n\x07rosters\x18\x05 \x03(\x0b\x32\x12.gateway.v1.SignedB\t\xbaH\x06\x92\x01\x03\x10\x80 \"s\n\x0bRepairProof\x12\"\n\x06repair\x18\x01 \x01(\x0b\x32\x12.gateway.v1.Signed\x12\x10\n\x08\x65vidence\x18\x02 \x01(\x0c\x12.\n\x07rosters\x18\x03 \x03(\x0b\x32\x12.gateway.v1.SignedB\t\xbaH\x06\x92\x01\x03\x10\x80 b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -45,10 +45,22 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_FORKEVIDENCE'].fields_by_name['consistency']._serialized_options = b'\272H\006\222\001\003\020\200\001'
   _globals['_FORKEVIDENCE'].fields_by_name['rosters']._loaded_options = None
   _globals['_FORKEVIDENCE'].fields_by_name['rosters']._serialized_options = b'\272H\006\222\001\003\020\200 '
+  _globals['_RECEIPTEVIDENCE'].fields_by_name['root']._loaded_options = None
+  _globals['_RECEIPTEVIDENCE'].fields_by_name['root']._serialized_options = b'\272H\004z\002h '
+  _globals['_RECEIPTEVIDENCE'].fields_by_name['consistency']._loaded_options = None
+  _globals['_RECEIPTEVIDENCE'].fields_by_name['consistency']._serialized_options = b'\272H\006\222\001\003\020\200\001'
+  _globals['_RECEIPTEVIDENCE'].fields_by_name['rosters']._loaded_options = None
+  _globals['_RECEIPTEVIDENCE'].fields_by_name['rosters']._serialized_options = b'\272H\006\222\001\003\020\200 '
+  _globals['_REPAIRPROOF'].fields_by_name['rosters']._loaded_options = None
+  _globals['_REPAIRPROOF'].fields_by_name['rosters']._serialized_options = b'\272H\006\222\001\003\020\200 '
   _globals['_FRAMEPROOF']._serialized_start=93
   _globals['_FRAMEPROOF']._serialized_end=277
   _globals['_TRANSFERPROOF']._serialized_start=280
   _globals['_TRANSFERPROOF']._serialized_end=422
   _globals['_FORKEVIDENCE']._serialized_start=425
   _globals['_FORKEVIDENCE']._serialized_end=624
+  _globals['_RECEIPTEVIDENCE']._serialized_start=627
+  _globals['_RECEIPTEVIDENCE']._serialized_end=818
+  _globals['_REPAIRPROOF']._serialized_start=820
+  _globals['_REPAIRPROOF']._serialized_end=935
 # @@protoc_insertion_point(module_scope)

@@ -146,3 +146,77 @@ class ForkEvidence(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ForkEvidence: _TypeAlias = ForkEvidence  # noqa: Y015
+
+@_typing.final
+class ReceiptEvidence(_message.Message):
+    """A receipt and a head of one log and epoch that cannot both be true: they name different roots for one size."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RECEIPT_FIELD_NUMBER: _builtins.int
+    HEAD_FIELD_NUMBER: _builtins.int
+    ROOT_FIELD_NUMBER: _builtins.int
+    CONSISTENCY_FIELD_NUMBER: _builtins.int
+    ROSTERS_FIELD_NUMBER: _builtins.int
+    root: _builtins.bytes
+    """What the head makes of the receipt's size: named by it (proof empty), or led to it by a consistency proof
+    from (receipt.size, root) to (head.size, head.root).
+    """
+    @_builtins.property
+    def receipt(self) -> _signed_pb2.Signed:
+        """The Receipt, by the log's destination."""
+
+    @_builtins.property
+    def head(self) -> _signed_pb2.Signed:
+        """The Head, by the log's source."""
+
+    @_builtins.property
+    def consistency(self) -> _containers.RepeatedScalarFieldContainer[_builtins.bytes]: ...
+    @_builtins.property
+    def rosters(self) -> _containers.RepeatedCompositeFieldContainer[_signed_pb2.Signed]: ...
+    def __init__(
+        self,
+        *,
+        receipt: _signed_pb2.Signed | None = ...,
+        head: _signed_pb2.Signed | None = ...,
+        root: _builtins.bytes = ...,
+        consistency: _abc.Iterable[_builtins.bytes] | None = ...,
+        rosters: _abc.Iterable[_signed_pb2.Signed] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["head", b"head", "receipt", b"receipt"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["consistency", b"consistency", "head", b"head", "receipt", b"receipt", "root", b"root", "rosters", b"rosters"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ReceiptEvidence: _TypeAlias = ReceiptEvidence  # noqa: Y015
+
+@_typing.final
+class RepairProof(_message.Message):
+    """A Repair with the signatures of both regions, and the evidence file it names."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REPAIR_FIELD_NUMBER: _builtins.int
+    EVIDENCE_FIELD_NUMBER: _builtins.int
+    ROSTERS_FIELD_NUMBER: _builtins.int
+    evidence: _builtins.bytes
+    """The file, byte for byte; empty when it is not shown."""
+    @_builtins.property
+    def repair(self) -> _signed_pb2.Signed: ...
+    @_builtins.property
+    def rosters(self) -> _containers.RepeatedCompositeFieldContainer[_signed_pb2.Signed]: ...
+    def __init__(
+        self,
+        *,
+        repair: _signed_pb2.Signed | None = ...,
+        evidence: _builtins.bytes = ...,
+        rosters: _abc.Iterable[_signed_pb2.Signed] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["repair", b"repair"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["evidence", b"evidence", "repair", b"repair", "rosters", b"rosters"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RepairProof: _TypeAlias = RepairProof  # noqa: Y015
