@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from enum import IntEnum
 
 from gateway.protocol import codec, limits, merkle
-from gateway.protocol.errors import Malformed, Restored, TooLarge
+from gateway.protocol.errors import Contradicted, Malformed, Restored, TooLarge
 from gateway.protocol.merkle import Frontier, Nodes
 from gateway.protocol.values import NO_EPOCH, Draft, Epoch, Frame, Gap, Head, Log, NotReady, Receipt, Stale
 
@@ -197,6 +197,11 @@ def leads_to(frontier: Frontier, head: Head) -> bool:
     return frontier.root() == head.root
 
 
+def overlap_leads_to(head: Head, raw: Sequence[bytes], nodes: Nodes) -> bool:
+    """What the envelope repeats is covered by the head too: all its frames lead to the root, not the new ones only."""
+    return merkle.frontier_at(nodes, head.first).extend(merkle.leaf_hashes(raw)).root() == head.root
+
+
 def is_in_step(channel: Channel, frames: Sequence[Frame]) -> bool:
     """`seen` never falls and never names messages of mine that do not exist."""
     seen = channel.in_seen
@@ -225,7 +230,7 @@ def judge(
     if head.size > channel.granted:
         raise TooLarge(f"the log may grow to {channel.granted}, not {head.size}, before the next receipt")
     first_root = root_at(channel.in_frontier, nodes, head.first)
-    if head.first_root != first_root:
+    if head.first_root != first_root:  # also where first is 0: such a head contradicts the tree itself
         return Fork(size=head.first, theirs=head.first_root, mine=first_root, consistency=())
     if is_duplicate(channel, head):
         root = root_at(channel.in_frontier, nodes, head.size)
@@ -234,6 +239,8 @@ def judge(
     frontier, new_nodes = channel.in_frontier.extend_with_nodes(merkle.leaf_hashes(raw[skip:]))
     if not leads_to(frontier, head):
         return _fork_below(channel, head, raw, nodes)
+    if skip and not overlap_leads_to(head, raw, nodes):
+        raise Malformed("the frames do not lead to the signed root: those held already are not what was sent before")
     _check_frames(channel, head, frames[skip:], bodies[skip:])
     if not is_in_step(channel, frames[skip:]):
         return OutOfStep()
@@ -307,14 +314,19 @@ def hear_seen(channel: Channel, seen: int) -> Channel:
 def hear_receipt(channel: Channel, receipt: Receipt, nodes: Nodes) -> Channel:
     """The peer has committed a prefix of my log. `nodes` are of my own log.
 
-    Raises Restored when it receipts what I never sealed, Malformed when it receipts another prefix than mine.
+    Raises Contradicted when, in the epoch that runs, it receipts another prefix than mine or what I never sealed;
+    Restored when it receipts what I never sealed in another; Malformed when it names an epoch that I never had.
     """
+    running = channel.ready and receipt.epoch == channel.epoch  # in one epoch a log only grows
     if receipt.size > channel.size:
-        raise Restored(f"region {channel.peer} has receipted {receipt.size} frames; this node knows {channel.size}")
+        said = f"region {channel.peer} has receipted {receipt.size} frames; this node knows {channel.size}"
+        raise Contradicted(said) if running else Restored(said)
+    if root_at(channel.out_frontier, nodes, receipt.size) != receipt.root:
+        if running:
+            raise Contradicted(f"region {channel.peer} has receipted another history of {receipt.size} frames")
+        if receipt.epoch.number < channel.epoch.number or receipt.size <= channel.receipted:
+            return channel  # what an older incarnation sent and the fence took back
+        raise Malformed(f"region {channel.peer} has receipted {receipt.size} frames under an epoch that never was")
     if receipt.size <= channel.receipted:
         return channel
-    if root_at(channel.out_frontier, nodes, receipt.size) != receipt.root:
-        if receipt.epoch.number < channel.epoch.number:
-            return channel  # what an older incarnation sent and the fence took back
-        raise Malformed(f"region {channel.peer} has receipted another history of {receipt.size} frames")
     return raise_final(replace(channel, receipted=receipt.size), receipt.size)

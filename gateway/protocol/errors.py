@@ -4,11 +4,13 @@ ProtocolError
 ├── PeerFault            the other side broke a rule; nothing was committed
 │   ├── Malformed        bytes that do not parse or do not lead where they claim
 │   ├── Unauthentic      a signature, key, certificate or domain that does not hold
+│   ├── Contradicted     a receipt that is not for a prefix of my log: evidence
 │   ├── SkewedClock      signed too far from the receiver's clock
 │   └── TooLarge         over a limit
 ├── Refused              a business refusal, with its reason; frozen for ever
 └── OwnFault             this side is about to break a rule; stop
-    └── Restored         the peer holds more of my log than I do
+    ├── Restored         the peer holds more of my log than I do
+    └── Doubled          another instance runs under this node's key
 """
 
 from __future__ import annotations
@@ -35,6 +37,10 @@ class Unauthentic(PeerFault):
     """A signature, key, certificate, federation, environment or address that does not hold."""
 
 
+class Contradicted(PeerFault):
+    """A signed receipt of the epoch that runs, and not for a prefix of my log: to be kept as evidence."""
+
+
 class SkewedClock(PeerFault):
     """Signed more than the allowed skew from the receiver's clock: a fault of transport, tried again."""
 
@@ -58,3 +64,7 @@ class OwnFault(ProtocolError):
 
 class Restored(OwnFault):
     """The peer holds what this node no longer knows it said."""
+
+
+class Doubled(OwnFault):
+    """Another instance has started as this region while this one runs: two would sign for one."""
