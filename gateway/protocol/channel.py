@@ -15,7 +15,7 @@ from enum import IntEnum
 from gateway.protocol import codec, limits, merkle
 from gateway.protocol.errors import Contradicted, Malformed, Restored, TooLarge
 from gateway.protocol.merkle import Frontier, Nodes
-from gateway.protocol.values import NO_EPOCH, Draft, Epoch, Frame, Gap, Head, Log, NotReady, Receipt, Stale
+from gateway.protocol.values import NO_EPOCH, Draft, Epoch, Fenced, Frame, Gap, Head, Log, NotReady, Receipt, Stale
 
 EMPTY = Frontier()
 
@@ -25,7 +25,7 @@ class Condition(IntEnum):
 
     OPEN = 1
     QUARANTINED = 2  # the peer contradicted itself; evidence is stored
-    RESTORED = 3  # the peer holds more of my log than I do: this node was restored from a backup
+    RESTORED = 3  # the peer holds more of my log than I do, and gives it back: this node came from a backup
     ABANDONED = 4  # this node runs on a history that was left: it needs an older backup
 
 
@@ -48,6 +48,7 @@ class Channel:
     # -- volatile: gone with the process
     proposal: Epoch = NO_EPOCH  # of this incarnation, until the peer has fenced it
     ready: bool = False  # my epoch is fenced: I may seal and apply
+    fenced: Fenced | None = None  # the answer to the proposal, while the peer gives back what I lost
     peer_open: bool = False  # the peer has said, since its own start, that it is ready
     cursor: int = 0  # where the peer said it stands: send on from here
     rewinds: int = 0  # how often it said so
@@ -89,6 +90,7 @@ class Channel:
             self,
             proposal=other.proposal,
             ready=other.ready,
+            fenced=other.fenced,
             peer_open=other.peer_open,
             cursor=other.cursor,
             rewinds=other.rewinds,

@@ -66,5 +66,10 @@ class Restored(OwnFault):
     """The peer holds what this node no longer knows it said."""
 
 
+class Abandoned(OwnFault):
+    """This node and the peer hold different histories below what both once agreed on: the backup is of a history that
+    was left, or the peer contradicts itself."""
+
+
 class Doubled(OwnFault):
     """Another instance has started as this region while this one runs: two would sign for one."""
