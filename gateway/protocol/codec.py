@@ -31,6 +31,7 @@ from gateway.protocol.values import (
     Log,
     Offer,
     Provenance,
+    Pull,
     Reason,
     Receipt,
     Resume,
@@ -50,6 +51,7 @@ BEHIND = "application/vnd.hutong.behind.v1"
 STALE = "application/vnd.hutong.stale.v1"
 ASK = "application/vnd.hutong.ask.v1"
 STANDING = "application/vnd.hutong.standing.v1"
+PULL = "application/vnd.hutong.pull.v1"
 
 M = TypeVar("M", bound=ProtoMessage)
 
@@ -287,6 +289,7 @@ _SIGNED: dict[str, tuple[type[ProtoMessage], type[Head | Receipt | Control]]] = 
     STALE: (channel_pb2.Stale, Stale),
     ASK: (channel_pb2.Ask, Ask),
     STANDING: (channel_pb2.Standing, Standing),
+    PULL: (channel_pb2.Pull, Pull),
 }
 PAYLOAD_TYPES = frozenset(_SIGNED)
 """The types of everything signed on a channel that this version knows."""

@@ -10,6 +10,7 @@ ProtocolError
 ├── Refused              a business refusal, with its reason; frozen for ever
 └── OwnFault             this side is about to break a rule; stop
     ├── Restored         the peer holds more of my log than I do
+    ├── Abandoned        this database is part of a history that was left
     └── Doubled          another instance runs under this node's key
 """
 

@@ -10,8 +10,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 from gateway.protocol import limits
-from gateway.protocol.channel import Channel, raise_final, rewind, root_at
-from gateway.protocol.errors import Malformed, Restored
+from gateway.protocol.channel import Channel, Condition, raise_final, rewind, root_at
+from gateway.protocol.errors import Abandoned, Doubled, Malformed, Restored
 from gateway.protocol.merkle import Frontier, Nodes
 from gateway.protocol.values import Ask, Behind, Epoch, Fenced, Gap, Resume, Stale, Standing
 
@@ -24,7 +24,7 @@ def fresh_number(channel: Channel, known: int, now_ms: int) -> int:
 def propose(channel: Channel, now_ms: int, nonce: int, known: int = 0) -> tuple[Channel, Resume]:
     """Begin, or begin again, with an epoch nobody has used. Nothing is sealed or applied until it is fenced."""
     proposal = Epoch(fresh_number(channel, known, now_ms), nonce)
-    channel = replace(channel, proposal=proposal, ready=False, peer_open=False)
+    channel = replace(channel, proposal=proposal, ready=False, peer_open=False, fenced=None)
     return channel, resume(channel)
 
 
@@ -44,16 +44,26 @@ def is_newer(channel: Channel, epoch: Epoch) -> bool:
     return epoch.number > channel.peer_epoch.number
 
 
+def holds_prefix(channel: Channel, size: int, root: bytes, nodes: Nodes) -> bool:
+    """Whether what the peer holds of my log is a prefix of what I have. `nodes` are of my own log."""
+    return size <= channel.size and root_at(channel.out_frontier, nodes, size) == root
+
+
 def hear_resume(channel: Channel, resume: Resume, nodes: Nodes) -> tuple[Channel, Fenced | Behind]:
     """Fence the peer's older epochs (durably, before the answer leaves). `nodes` are of my own log.
 
-    Raises Restored when the peer holds what I do not know I said.
+    Who starts judges, by the answer: a copy of my log that is not a prefix of mine moves nothing here.
     """
     _check_number(resume.epoch)
     if not is_newer(channel, resume.epoch):
         return channel, Behind(log=channel.out, echo=resume.epoch, known=channel.peer_epoch)
-    _check_holds(channel, resume.holds_size, resume.holds_root, nodes)
-    channel = raise_final(rewind(replace(channel, peer_epoch=resume.epoch), resume.holds_size), resume.holds_size)
+    # Whoever was giving back what I lost has begun anew, and may have lost some of it: I ask again.
+    channel = replace(channel, peer_epoch=resume.epoch, fenced=None)
+    if holds_prefix(channel, resume.holds_size, resume.holds_root, nodes):
+        channel = raise_final(rewind(channel, resume.holds_size), resume.holds_size)
+    else:
+        channel = rewind(channel, channel.final)
+    common = min(channel.size, resume.holds_size)
     return channel, Fenced(
         log=channel.out,
         echo=resume.epoch,
@@ -65,6 +75,7 @@ def hear_resume(channel: Channel, resume: Resume, nodes: Nodes) -> tuple[Channel
         root=channel.out_frontier.root(),
         ready=channel.ready,
         credit_size=channel.granted,
+        common_root=root_at(channel.out_frontier, nodes, common),
     )
 
 
@@ -81,21 +92,35 @@ def answers(channel: Channel, echo: Epoch) -> bool:
     return echo == channel.proposal
 
 
-def hear_fenced(channel: Channel, fenced: Fenced, nodes: Nodes) -> tuple[Channel, int | None]:
-    """My epoch is fenced: I am ready. `nodes` are of my own log.
+def is_common(channel: Channel, fenced: Fenced, into: Nodes) -> bool:
+    """Whether my copy of the peer's log and the log itself agree as far as both go. `into` are of my copy."""
+    return root_at(channel.in_frontier, into, min(channel.held, fenced.size)) == fenced.common_root
+
+
+def hear_fenced(channel: Channel, fenced: Fenced, nodes: Nodes, into: Nodes) -> tuple[Channel, int | None]:
+    """My epoch is fenced: I am ready. `nodes` are of my own log, `into` of my copy of the peer's.
 
     Returns the number from which my frames must be sealed again under the new epoch (what the peer never held), or
-    None if this Fenced answers an older question. Raises Restored when the peer's copy of my log is longer than mine
-    or another history: this node came back from a backup.
+    None if this Fenced answers an older question, or if the peer's copy of my log is not a prefix of mine: then this
+    node came from a backup, and the channel waits for what the peer gives back (SPEC section 5, recovery). Raises
+    Abandoned where the two histories of the peer's log differ.
     """
     if channel.ready or not answers(channel, fenced.echo):
         return channel, None
     _check_number(fenced.epoch)
-    _check_holds(channel, fenced.holds_size, fenced.holds_root, nodes)
+    if not is_common(channel, fenced, into):
+        raise Abandoned(
+            f"this node holds another history of region {channel.peer}'s log than that region itself: the database is "
+            "a backup of a history that was left, and an older one is needed; or that region contradicts itself"
+        )
+    if not holds_prefix(channel, fenced.holds_size, fenced.holds_root, nodes):
+        return replace(channel, condition=Condition.RESTORED, fenced=fenced), None
     channel = replace(
         channel,
+        condition=Condition.OPEN,
         epoch=channel.proposal,
         ready=True,
+        fenced=None,
         peer_open=fenced.ready,
         peer_epoch=max(channel.peer_epoch, fenced.epoch) if fenced.ready else channel.peer_epoch,
         credit=fenced.credit_size,
@@ -109,11 +134,9 @@ def _check_number(epoch: Epoch) -> None:
         raise Malformed(f"an epoch has a number up to {limits.EPOCH_MAX}")
 
 
-def _check_holds(channel: Channel, size: int, root: bytes, nodes: Nodes) -> None:
-    if size > channel.size:
-        raise Restored(f"region {channel.peer} holds {size} frames of this node's log, which has {channel.size}")
-    if root_at(channel.out_frontier, nodes, size) != root:
-        raise Restored(f"region {channel.peer} holds another history of this node's first {size} frames")
+def knows_more(channel: Channel, holds_size: int) -> bool:
+    """Whether the peer says it holds more of my log than I have, though I am running: I begin again and let it show."""
+    return channel.ready and holds_size > channel.size
 
 
 def unsealed(channel: Channel, frontier: Frontier) -> Channel:
@@ -149,12 +172,17 @@ def hear_ask(channel: Channel, question: Ask, *, back_off_ms: int, status: str) 
 def hear_standing(channel: Channel, standing: Standing, nodes: Nodes) -> Channel:
     """The peer is ready: adopt its epoch and open. Also where to send on from after a stream broke.
 
-    `nodes` are of my own log. Raises Restored as :func:`hear_fenced` does.
+    `nodes` are of my own log. A copy that is not a prefix of mine opens nothing; one that is longer raises Restored.
     """
     if not answers(channel, standing.echo) or not standing.ready or not channel.ready:
         return channel
     _check_number(standing.epoch)
-    _check_holds(channel, standing.holds_size, standing.holds_root, nodes)
+    if knows_more(channel, standing.holds_size):
+        raise Restored(
+            f"region {channel.peer} holds {standing.holds_size} frames of this log, which has {channel.size}"
+        )
+    if not holds_prefix(channel, standing.holds_size, standing.holds_root, nodes):
+        return channel
     newer = max(channel.peer_epoch, standing.epoch)
     channel = replace(channel, peer_open=True, peer_epoch=newer, credit=standing.credit_size)
     return raise_final(rewind(channel, standing.holds_size), standing.holds_size)
@@ -165,9 +193,31 @@ def hear_gap(channel: Channel, gap: Gap) -> Channel:
     return rewind(channel, min(gap.size, channel.size))
 
 
+def is_fenced_asker(channel: Channel, question: Ask) -> bool:
+    """Whether whoever asks runs under an epoch of the peer that a later one has fenced: it must hear that, too."""
+    return question.echo != channel.peer_epoch and question.echo.number <= channel.peer_epoch.number
+
+
+def stale(channel: Channel, echo: Epoch) -> Stale:
+    """What an instance of the peer is told that a later one has fenced."""
+    return Stale(log=channel.out, echo=echo, known=channel.peer_epoch)
+
+
+def is_doubled(channel: Channel, known: Epoch) -> bool:
+    """Whether somebody else proposed `known` as me: this process never proposes below what it runs under."""
+    return known.number >= channel.epoch.number
+
+
 def hear_stale(channel: Channel, stale: Stale, now_ms: int, nonce: int) -> tuple[Channel, Resume | None]:
-    """The peer knows another incarnation of me: begin again, above it, if it spoke of the one that is running."""
+    """The peer knows another incarnation of me than the one that is running.
+
+    Begin again if it has forgotten this one, as a peer does that came back from a backup. What it says of an
+    incarnation that is over is ignored. Raises Doubled when it has fenced this one without my having proposed again.
+    """
     if not channel.ready or stale.echo != channel.epoch:
         return channel, None
     _check_number(stale.known)
+    if is_doubled(channel, stale.known):
+        me = channel.out.source
+        raise Doubled(f"region {channel.peer} has fenced this instance: another one has started as region {me}")
     return propose(channel, now_ms, nonce, known=stale.known.number)

@@ -217,6 +217,7 @@ class Fenced:
     root: bytes
     ready: bool
     credit_size: int
+    common_root: bytes  # of the sender's log, at the size the asker holds or, where it is shorter, at its own
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -295,7 +296,19 @@ class Hello:
     roster_version: int
 
 
-Control = Resume | Fenced | Behind | Stale | Ask | Standing
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Pull:
+    """Give me back frames `first` .. `size`-1 of my log, and of yours what they had seen beyond what I hold."""
+
+    log: Log  # from the sender of this message
+    mine: bool
+    first: int
+    size: int
+    peer_epoch: Epoch
+    holds: int
+
+
+Control = Resume | Fenced | Behind | Stale | Ask | Standing | Pull
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -334,6 +347,17 @@ class Parcel:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Page:
+    """Frames `first` on of the asker's log under its own head, and in `seen` those of the answerer's log they need."""
+
+    head: Signed | None = None
+    first: int = 0
+    frames: tuple[bytes, ...] = ()
+    bodies: tuple[bytes, ...] = ()
+    seen: Page | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Delivered:
     """A signed receipt, and the size the log may grow to before the next."""
 
@@ -341,5 +365,5 @@ class Delivered:
     credit_size: int
 
 
-Message = Hello | Envelope | Parcel | Delivered | Signed | Gap | NotReady | Fault
+Message = Hello | Envelope | Parcel | Delivered | Signed | Gap | NotReady | Fault | Page
 """Everything that travels on a stream; a bare :class:`Signed` is a control message."""

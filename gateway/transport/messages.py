@@ -20,6 +20,7 @@ from gateway.protocol.values import (
     Hello,
     Message,
     NotReady,
+    Page,
     Parcel,
     Signed,
 )
@@ -57,6 +58,8 @@ def encode(message: Message) -> bytes:
             m.gap.size = message.size
         case NotReady():
             m.not_ready.SetInParent()
+        case Page():
+            m.page.CopyFrom(_page_message(message))
         case Fault():
             m.malformed.what = message.what[:FAULT_CHARACTERS]
         case Hello():
@@ -107,7 +110,7 @@ def decode(data: bytes) -> Message | Unknown:
         case "hello":
             return _hello(m.hello)
         case "page":
-            return Unknown(name="page")
+            return _page(m.page)
         case _:
             fields = UnknownFieldSet(m)
             unknown = [str(fields[i].field_number) for i in range(len(fields))]
@@ -124,6 +127,28 @@ def _envelope(m: channel_pb2.Envelope) -> Envelope:
         raise TooLarge(f"an envelope of {count} frames; at most {limits.FRAMES_PER_ENVELOPE}")
     _check(m.head)
     return Envelope(head=codec.signed_value(m.head), frames=tuple(m.frames), bodies=tuple(m.bodies))
+
+
+def _page_message(page: Page) -> channel_pb2.Page:
+    m = channel_pb2.Page(first=page.first, frames=page.frames, bodies=page.bodies)
+    if page.head is not None:
+        m.head.CopyFrom(codec.signed_message(page.head))
+    if page.seen is not None:
+        m.seen.CopyFrom(_page_message(page.seen))
+    return m
+
+
+def _page(m: channel_pb2.Page) -> Page:
+    if m.seen.HasField("seen"):
+        raise Malformed("Page.seen has no seen of its own")
+    _check(m)
+    return Page(
+        head=codec.signed_value(m.head) if m.HasField("head") else None,
+        first=m.first,
+        frames=tuple(m.frames),
+        bodies=tuple(m.bodies),
+        seen=_page(m.seen) if m.HasField("seen") else None,
+    )
 
 
 def _hello(m: channel_pb2.Hello) -> Hello:
