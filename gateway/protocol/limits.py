@@ -23,7 +23,10 @@ EPOCH_MAX = 1 << 62
 
 # The stream between two regions.
 ENVELOPES_IN_FLIGHT = 4
-CREDIT_FRAMES = 65_536
+# Twice what may be under way to an honest peer; and, while it is throttled, one envelope: never less, since a run of
+# frames sealed together is not split.
+CREDIT_FRAMES = 2 * ENVELOPES_IN_FLIGHT * FRAMES_PER_ENVELOPE
+CREDIT_FRAMES_THROTTLED = FRAMES_PER_ENVELOPE
 MESSAGE_BYTES = ENVELOPE_BYTES + (64 << 10)
 CLOCK_SKEW_MS = 10 * 60 * 1000
 
@@ -31,6 +34,27 @@ CLOCK_SKEW_MS = 10 * 60 * 1000
 HANDSHAKE_RETRY_S = 2.0
 # An envelope whose receipt does not come is sent again after this long.
 RECEIPT_WAIT_S = 10.0
+# A stream on which nothing is said ends, before Hello; so does one whose reader does not read.
+HELLO_WAIT_S = 10.0
+WRITE_WAIT_S = 60.0
+
+# What one peer may cost: so much at once, and so much a second for ever. Beyond that it is read from no further until
+# it has waited, or turned away. An honest peer stays far below; a bad one costs a few percent of a processor.
+STREAMS_PER_REGION = 4
+STREAMS_BURST = 32
+STREAMS_PER_S = 0.5
+HANDSHAKES_BURST = 128
+HANDSHAKES_PER_S = 8.0
+REPEATS_BURST = 64
+REPEATS_PER_S = 2.0
+MALFORMED_BURST = 16
+MALFORMED_PER_S = 0.5
+REFUSED_BURST = 4096
+REFUSED_PER_S = 100.0
+PAGES_BURST = 128
+PAGES_PER_S = 32.0
+ROSTER_REQUESTS_BURST = 128
+ROSTER_REQUESTS_PER_S = 0.25
 
 # Back-off per peer, across calls: doubling from the first to the last, times a jitter, cleared by the peer's own
 # authenticated contact at most once in BACK_OFF_RESET_S.
