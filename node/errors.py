@@ -4,6 +4,9 @@ NodeError
 ├── BadInput          what the operator gave cannot be used; nothing was done, and the message says what to do
 │   └── BadFile       a file, at a line and column
 └── Unavailable       infrastructure (disk, database, network) failed; the same call may work later
+    ├── Stopped       this process serves no more: another instance runs as the region
+    ├── Recovering    this debit waits until the region is whole again after a restore
+    ├── WitnessFailed the file that tells a restore from a start cannot be used
     ├── DatabaseBusy  locked by somebody else
     ├── DatabaseFull  no room on its disk
     └── DatabaseGone  cannot be reached, read or written; perhaps in doubt
@@ -50,6 +53,18 @@ class BadFile(BadInput):
 
 class Unavailable(NodeError):
     """Disk, database or network failed; nothing was done (but see DatabaseGone), and the same call may work later."""
+
+
+class Stopped(Unavailable):
+    """Another instance runs as this region; this process does nothing more until it is started anew."""
+
+
+class Recovering(Unavailable):
+    """The region was restored and is not whole: no resident is debited. Nothing was decided under the key."""
+
+
+class WitnessFailed(Unavailable):
+    """The witness cannot be read or written. What was under way is in doubt: it may stand in the database."""
 
 
 class DatabaseBusy(Unavailable):
