@@ -19,8 +19,8 @@ from types import ModuleType
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent))
 
-from gateway.protocol import limits, roster, transfer  # noqa: E402  (the path above comes first)
-from gateway.protocol.values import Kind, Reason, Status  # noqa: E402
+from gateway.protocol import limits, standing, transfer  # noqa: E402  (the path above comes first)
+from gateway.protocol.values import Reason, Status  # noqa: E402
 
 SPEC = HERE / "SPEC.md"
 FRAME_PROTO = HERE / "gateway" / "v1" / "frame.proto"
@@ -142,14 +142,18 @@ def _state(state: IntEnum) -> str:
 
 
 def statuses_table() -> str:
-    """Which requests may pass to and from a region of each status."""
-    requests = [Kind.OFFER, Kind.CANCEL, Kind.REVERSE_REQUEST, Kind.CUT_OFF]
+    """What may pass from and to a region of each status."""
+    matters, ways = list(standing.Matter), list(standing.Way)
     rows = []
     for status in Status:
-        row = [f"`{status.name}`", *("yes" if roster.may(status, k, reply=False) else "no" for k in requests)]
-        replies = {roster.may(status, k, reply=True) for k in Kind}
-        rows.append([*row, "yes" if replies == {True} else "no"])
-    return _table(["status", *(f"`{k.name}`" for k in requests), "any reply"], rows)
+        streams = "yes" if status in standing.STREAMS else "no"
+        rows.append([f"`{status.name}`", *(_passing(status, matter, ways) for matter in matters), streams])
+    return _table(["status", *(f"`{matter.name}`" for matter in matters), "streams"], rows)
+
+
+def _passing(status: Status, matter: standing.Matter, ways: list[standing.Way]) -> str:
+    allowed = [way.name.lower() for way in ways if standing.passes(status, way, matter)]
+    return "yes" if len(allowed) == len(ways) else f"{allowed[0]} it" if allowed else "no"
 
 
 TABLES: dict[str, Callable[[], str]] = {

@@ -172,9 +172,9 @@ def encode_accept(redo: bytes) -> bytes:
     return frame_pb2.Accept(redo=redo).SerializeToString()
 
 
-def encode_refuse(reason: int, redo: bytes) -> bytes:
-    """The body of a refusal, without salt."""
-    return frame_pb2.Refuse(reason=reason, redo=redo).SerializeToString()  # type: ignore[arg-type]
+def encode_refuse(reason: int, redo: bytes, successor: int = 0) -> bytes:
+    """The body of a refusal, without salt. `successor`: REGION_MOVED only, the region that answers now."""
+    return frame_pb2.Refuse(reason=reason, redo=redo, successor=successor).SerializeToString()  # type: ignore[arg-type]
 
 
 def decode_refuse(salted_body: bytes) -> int:
@@ -182,6 +182,15 @@ def decode_refuse(salted_body: bytes) -> int:
     m = _body(frame_pb2.Refuse, salted_body)
     _check_redo("Refuse", m.redo)
     return int(m.reason)
+
+
+def decode_successor(salted_body: bytes) -> int:
+    """The region that a refusal says answers now; 0 where it names none, or cannot be read."""
+    try:
+        successor = _body(frame_pb2.Refuse, salted_body).successor
+    except Malformed:
+        return 0
+    return successor if 110000 <= successor <= 999999 else 0
 
 
 def encode_cancel(redo: bytes) -> bytes:

@@ -17,12 +17,24 @@ from hashlib import sha256
 from gateway.protocol import codec, limits
 from gateway.protocol.errors import Malformed, TooLarge
 from gateway.protocol.exhibits import ForkEvidence, FrameProof, TransferProof
-from gateway.protocol.members import Anchor, FinalLog, Key, Region, Resolution, Roster, Succession
+from gateway.protocol.members import (
+    Anchor,
+    Assume,
+    AssumedHold,
+    FinalLog,
+    Key,
+    Region,
+    Resolution,
+    Roster,
+    Succession,
+)
 from gateway.protocol.values import Signature, Signed, Status
 from gateway.v1 import proof_pb2, roster_pb2
 
 ROSTER = "application/vnd.hutong.roster.v1"
 CARD = "application/vnd.hutong.card.v1"
+ASSUME = "application/vnd.hutong.assume.v1"
+FINAL_LOGS = "application/vnd.hutong.final-logs.v1"
 TRANSFER_PROOF = "application/vnd.hutong.transfer-proof.v1"
 FORK_EVIDENCE = "application/vnd.hutong.fork-evidence.v1"
 
@@ -122,7 +134,7 @@ def _region(region: Region) -> roster_pb2.Region:
         roles=region.roles,
         status=region.status.value,  # type: ignore[arg-type]
         backup_horizon_days=region.backup_horizon_days,
-        successions=[roster_pb2.Succession(successor=s.successor, date=s.date) for s in region.successions],
+        successions=map(_succession, region.successions),
         sealing_key=region.sealing_key,
     )
 
@@ -140,7 +152,7 @@ def _unregion(m: roster_pb2.Region) -> Region:
         roles=tuple(m.roles),
         status=_unstatus(m.status),
         backup_horizon_days=m.backup_horizon_days,
-        successions=tuple(Succession(successor=s.successor, date=s.date) for s in m.successions),
+        successions=tuple(map(_unsuccession, m.successions)),
         sealing_key=m.sealing_key,
     )
 
@@ -154,18 +166,73 @@ def _unstatus(number: int) -> Status:
 
 
 def _resolution(resolution: Resolution) -> roster_pb2.Resolution:
-    return roster_pb2.Resolution(
-        region=resolution.region,
-        logs=[
-            roster_pb2.FinalLog(source=f.source, destination=f.destination, size=f.size, root=f.root)
-            for f in resolution.logs
-        ],
-    )
+    return roster_pb2.Resolution(region=resolution.region, logs=map(_log, resolution.logs))
 
 
 def _unresolution(m: roster_pb2.Resolution) -> Resolution:
-    logs = (FinalLog(source=f.source, destination=f.destination, size=f.size, root=f.root) for f in m.logs)
-    return Resolution(region=m.region, logs=tuple(logs))
+    return Resolution(region=m.region, logs=tuple(map(_unlog, m.logs)))
+
+
+def _log(f: FinalLog) -> roster_pb2.FinalLog:
+    return roster_pb2.FinalLog(source=f.source, destination=f.destination, size=f.size, root=f.root)
+
+
+def _unlog(m: roster_pb2.FinalLog) -> FinalLog:
+    return FinalLog(source=m.source, destination=m.destination, size=m.size, root=m.root)
+
+
+def _succession(s: Succession) -> roster_pb2.Succession:
+    assume = codec.signed_message(s.assume) if s.assume is not None else None
+    return roster_pb2.Succession(successor=s.successor, date=s.date, assume=assume)
+
+
+def _unsuccession(m: roster_pb2.Succession) -> Succession:
+    if not m.HasField("assume"):
+        return Succession(successor=m.successor, date=m.date)
+    assume = codec.signed_value(m.assume)
+    return Succession(successor=m.successor, date=m.date, assume=assume, assumed=decode_assume(assume.payload))
+
+
+def encode_resolution(resolution: Resolution) -> bytes:
+    """The payload of a member's copies of the logs from and to a region."""
+    return _resolution(resolution).SerializeToString(deterministic=True)
+
+
+def decode_resolution(payload: bytes) -> Resolution:
+    """The payload of such copies as a value; nothing is verified here. Raises Malformed."""
+    return _unresolution(codec.parse(roster_pb2.Resolution, payload))
+
+
+def encode_assume(assume: Assume) -> bytes:
+    """The payload that a successor signs."""
+    return roster_pb2.Assume(
+        federation=assume.federation,
+        environment=assume.environment,
+        predecessor=assume.predecessor,
+        successor=assume.successor,
+        date=assume.date,
+        logs=map(_log, assume.logs),
+        holds=[
+            roster_pb2.AssumedHold(id=h.id, destination=h.destination, category=h.category, amount=h.amount)
+            for h in assume.holds
+        ],
+    ).SerializeToString(deterministic=True)
+
+
+def decode_assume(payload: bytes) -> Assume:
+    """What a successor signed as a value; nothing is verified here. Raises Malformed."""
+    m = codec.parse(roster_pb2.Assume, payload)
+    return Assume(
+        federation=m.federation,
+        environment=m.environment,
+        predecessor=m.predecessor,
+        successor=m.successor,
+        date=m.date,
+        logs=tuple(map(_unlog, m.logs)),
+        holds=tuple(
+            AssumedHold(id=h.id, destination=h.destination, category=h.category, amount=h.amount) for h in m.holds
+        ),
+    )
 
 
 # -- proofs ----------------------------------------------------------------------------------------------------------

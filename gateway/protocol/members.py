@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from gateway.protocol.errors import Unauthentic
 from gateway.protocol.suite import VerifyKey
-from gateway.protocol.values import Status
+from gateway.protocol.values import Signed, Status
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -45,11 +45,46 @@ class Key:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class FinalLog:
+    """The final prefix of one log of a region that will not answer again."""
+
+    source: int
+    destination: int
+    size: int
+    root: bytes
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class AssumedHold:
+    """What a predecessor held for an offer that got no answer; `amount` in the smallest unit of its category."""
+
+    id: bytes
+    destination: int
+    category: str
+    amount: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Assume:
+    """What a successor answers for: its predecessor's logs up to these prefixes, and these holds."""
+
+    federation: bytes
+    environment: str
+    predecessor: int
+    successor: int
+    date: int  # yyyymmdd
+    logs: tuple[FinalLog, ...] = ()
+    holds: tuple[AssumedHold, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Succession:
-    """From `date` (yyyymmdd) on `successor` answers for a code."""
+    """From `date` (yyyymmdd) on `successor` answers for a code. Of several, the first keeps the code's channels."""
 
     successor: int
     date: int
+    assume: Signed | None = None  # an Assume signed by the successor
+    assumed: Assume | None = None  # what it says
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -79,16 +114,6 @@ class Region:
     def all_keys(self) -> tuple[VerifyKey, ...]:
         """Every key it ever had: old messages verify for ever. What a revoked key signed needs its anchors too."""
         return tuple(key.verify_key for key in self.keys)
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class FinalLog:
-    """The final prefix of one log of a region that will not answer again."""
-
-    source: int
-    destination: int
-    size: int
-    root: bytes
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -13,15 +13,15 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from gateway.protocol import limits
-from gateway.protocol.documents import CARD, ROSTER, decode_region, decode_roster, encode_region, encode_roster
+from gateway.protocol.documents import ASSUME, CARD, ROSTER, decode_region, decode_roster, encode_region, encode_roster
 from gateway.protocol.errors import Malformed, Unauthentic
 from gateway.protocol.members import Anchor, FinalLog, Key, Region, Resolution, Roster, Succession
 from gateway.protocol.suite import SigningKey, signers
-from gateway.protocol.values import Kind, Signed, Status
+from gateway.protocol.values import Signed, Status
 
 __all__ = [
     "Anchor", "FinalLog", "Key", "Region", "Resolution", "Roster", "Succession",
-    "genesis", "accept_next", "accept_chain", "approvals", "sign", "countersign", "may", "sign_card", "read_card",
+    "genesis", "accept_next", "accept_chain", "approvals", "sign", "countersign", "sign_card", "read_card",
 ]  # fmt: skip
 
 
@@ -135,9 +135,49 @@ def _check(roster: Roster) -> None:
         for carrier in region.carriers:
             if carrier not in codes:
                 raise Malformed(f"region {region.code} is carried by {carrier}, which is not listed")
+        for succession in region.successions:
+            _check_succession(roster, region, succession)
+    _check_resolutions(roster)
+
+
+def _check_succession(roster: Roster, region: Region, succession: Succession) -> None:
+    heir = roster.find(succession.successor)
+    if heir is None or heir is region:
+        raise Malformed(f"region {region.code} is followed by {succession.successor}, which is no other region listed")
+    signed, assumed = succession.assume, succession.assumed
+    if signed is None or assumed is None:
+        return
+    if signed.payload_type != ASSUME or not signers(signed, heir.all_keys()):
+        raise Malformed(f"what region {heir.code} is said to answer for is signed by no key of it")
+    about = (assumed.environment, assumed.predecessor, assumed.successor, assumed.date)
+    if assumed.federation != roster.federation or about != (
+        roster.environment, region.code, heir.code, succession.date,
+    ):  # fmt: skip
+        raise Malformed(f"what region {heir.code} signed is about another succession than that of {region.code}")
+    _check_logs(region.code, assumed.logs)
+
+
+def _check_resolutions(roster: Roster) -> None:
+    for resolution in roster.resolutions:
+        region = roster.find(resolution.region)
+        if region is None:
+            raise Malformed(f"region {resolution.region} is resolved and is not listed")
+        if region.status is not Status.WITHDRAWN:
+            raise Malformed(f"region {resolution.region} is resolved: withdraw it, so that nobody goes on with it")
+        _check_logs(resolution.region, resolution.logs)
+    if len({r.region for r in roster.resolutions}) != len(roster.resolutions):
+        raise Malformed("a region is resolved twice")
+
+
+def _check_logs(code: int, logs: Sequence[FinalLog]) -> None:
+    named = {(log.source, log.destination) for log in logs}
+    if len(named) != len(logs) or any((a == code) == (b == code) for a, b in named):
+        raise Malformed(f"the final logs of region {code} are not each one log from it or to it")
 
 
 def _require_nothing_forgotten(current: Roster, roster: Roster) -> None:
+    if any(resolution not in roster.resolutions for resolution in current.resolutions):
+        raise Malformed("a resolution is missing or another: what members have voided by it stays so")
     for region in current.regions:
         after = roster.find(region.code)
         if after is None:
@@ -193,23 +233,3 @@ def read_card(signed: Signed) -> Region:
             "on the machine that holds its key"
         )
     return region
-
-
-# -- status ----------------------------------------------------------------------------------------------------------
-
-_ENDING = frozenset({Kind.CANCEL, Kind.CUT_OFF})  # ends what has begun, or counts it
-_REQUESTS: dict[Status, frozenset[Kind]] = {
-    Status.SUSPENDED: _ENDING,
-    Status.WINDING_DOWN: _ENDING | {Kind.REVERSE_REQUEST},
-    Status.WITHDRAWN: frozenset(),
-}
-"""Which requests a region that is not active may still make, and still be asked."""
-
-
-def may(status: Status, kind: int, reply: bool) -> bool:
-    """Whether a message may pass to or from a region of this status.
-
-    A reply always may: it ends what an earlier request began, and to leave it out would make two ledgers differ.
-    Receipts and the handshake are no messages of the log and always may as well.
-    """
-    return reply or status is Status.ACTIVE or kind in _REQUESTS[status]

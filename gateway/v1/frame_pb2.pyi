@@ -464,18 +464,22 @@ class Refuse(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     REASON_FIELD_NUMBER: _builtins.int
+    SUCCESSOR_FIELD_NUMBER: _builtins.int
     REDO_FIELD_NUMBER: _builtins.int
     reason: Global___Reason.ValueType
+    successor: _builtins.int
+    """REGION_MOVED only: the code of the region that answers now. Offer again there, under a new id."""
     redo: _builtins.bytes
     def __init__(
         self,
         *,
         reason: Global___Reason.ValueType = ...,
+        successor: _builtins.int = ...,
         redo: _builtins.bytes = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["reason", b"reason", "redo", b"redo"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["reason", b"reason", "redo", b"redo", "successor", b"successor"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -241,31 +241,116 @@ Global___Region: _TypeAlias = Region  # noqa: Y015
 
 @_typing.final
 class Succession(_message.Message):
-    """From `date` on (yyyymmdd) `successor` answers for this code."""
+    """From `date` on (yyyymmdd) `successor` answers for this code. Of several, the first keeps the old code's channels."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     SUCCESSOR_FIELD_NUMBER: _builtins.int
     DATE_FIELD_NUMBER: _builtins.int
+    ASSUME_FIELD_NUMBER: _builtins.int
     successor: _builtins.int
     date: _builtins.int
+    @_builtins.property
+    def assume(self) -> _signed_pb2.Signed:
+        """A signed Assume: the old code's node will not answer again, and the successor answers for what it left."""
+
     def __init__(
         self,
         *,
         successor: _builtins.int = ...,
         date: _builtins.int = ...,
+        assume: _signed_pb2.Signed | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["assume", b"assume"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["date", b"date", "successor", b"successor"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["assume", b"assume", "date", b"date", "successor", b"successor"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Succession: _TypeAlias = Succession  # noqa: Y015
 
 @_typing.final
+class Assume(_message.Message):
+    """Signed by the successor: "I answer for my predecessor's logs up to these prefixes, and for these holds".
+    payload_type application/vnd.hutong.assume.v1
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    FEDERATION_FIELD_NUMBER: _builtins.int
+    ENVIRONMENT_FIELD_NUMBER: _builtins.int
+    PREDECESSOR_FIELD_NUMBER: _builtins.int
+    SUCCESSOR_FIELD_NUMBER: _builtins.int
+    DATE_FIELD_NUMBER: _builtins.int
+    LOGS_FIELD_NUMBER: _builtins.int
+    HOLDS_FIELD_NUMBER: _builtins.int
+    federation: _builtins.bytes
+    environment: _builtins.str
+    predecessor: _builtins.int
+    successor: _builtins.int
+    date: _builtins.int
+    """yyyymmdd, that of the succession."""
+    @_builtins.property
+    def logs(self) -> _containers.RepeatedCompositeFieldContainer[Global___FinalLog]:
+        """The final prefix of each log from and to the predecessor."""
+
+    @_builtins.property
+    def holds(self) -> _containers.RepeatedCompositeFieldContainer[Global___AssumedHold]:
+        """What the predecessor held for offers without an answer: the successor gives it back to its residents."""
+
+    def __init__(
+        self,
+        *,
+        federation: _builtins.bytes = ...,
+        environment: _builtins.str = ...,
+        predecessor: _builtins.int = ...,
+        successor: _builtins.int = ...,
+        date: _builtins.int = ...,
+        logs: _abc.Iterable[Global___FinalLog] | None = ...,
+        holds: _abc.Iterable[Global___AssumedHold] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["date", b"date", "environment", b"environment", "federation", b"federation", "holds", b"holds", "logs", b"logs", "predecessor", b"predecessor", "successor", b"successor"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Assume: _TypeAlias = Assume  # noqa: Y015
+
+@_typing.final
+class AssumedHold(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ID_FIELD_NUMBER: _builtins.int
+    DESTINATION_FIELD_NUMBER: _builtins.int
+    CATEGORY_FIELD_NUMBER: _builtins.int
+    AMOUNT_FIELD_NUMBER: _builtins.int
+    id: _builtins.bytes
+    destination: _builtins.int
+    category: _builtins.str
+    amount: _builtins.int
+    def __init__(
+        self,
+        *,
+        id: _builtins.bytes = ...,
+        destination: _builtins.int = ...,
+        category: _builtins.str = ...,
+        amount: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["amount", b"amount", "category", b"category", "destination", b"destination", "id", b"id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___AssumedHold: _TypeAlias = AssumedHold  # noqa: Y015
+
+@_typing.final
 class Resolution(_message.Message):
-    """What became of a region that will not answer again: the final prefix of each of its logs."""
+    """What became of a region that will not answer again: the final prefix of each log from and to it.
+    Also the payload of the copies that members hand to the keepers, signed by the member that wrote them:
+    payload_type application/vnd.hutong.final-logs.v1
+    """
 
     DESCRIPTOR: _descriptor.Descriptor
 

@@ -9,11 +9,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from gateway.protocol import channel as channels
-from gateway.protocol import codec, limits
+from gateway.protocol import codec, limits, standing
 from gateway.protocol.channel import Append, Duplicate, Fork, OutOfStep
 from gateway.protocol.errors import PeerFault
 from gateway.protocol.handshake import ask
-from gateway.protocol.roster import may
 from gateway.protocol.transfer import State
 from gateway.protocol.values import Ask, Draft, Frame, Gap, Head, Kind, NotReady, Offer, Reason, Receipt, Stale
 from node.ledger import journal
@@ -124,7 +123,7 @@ def _apply(
     command: Receive, skip: int, first: int, frames: Sequence[Frame], office: Office, batch: Batch
 ) -> list[journal.Decision]:
     """Apply frames in order. A decision with transfer 0 flags a frame that changed nothing."""
-    region = office.roster.find(command.peer)
+    objects = standing.receiving(office.roster, command.peer, office.me, batch.today)
     decisions = []
     for i, frame in enumerate(frames):
         number, parsed = first + i, command.parsed[skip + i]
@@ -134,8 +133,8 @@ def _apply(
             decision = refuse(command.peer, frame, number, Reason.UNKNOWN_KIND, office, batch)
         elif isinstance(parsed, PeerFault):
             decision = refuse(command.peer, frame, number, Reason.MALFORMED_BODY, office, batch)
-        elif region is None or not may(region.status, frame.kind, frame.reply):
-            decision = refuse(command.peer, frame, number, Reason.REGION_NOT_ACTIVE, office, batch)
+        elif objection := objects(frame.kind, frame.reply, parsed):
+            decision = refuse(command.peer, frame, number, objection.reason, office, batch, objection.successor)
             if isinstance(parsed, Offer) and parsed.request:
                 reversal.hear_refusal(command.peer, parsed.request, decision.reason, batch)
         elif frame.kind == Kind.OFFER and isinstance(parsed, Offer):
@@ -181,12 +180,14 @@ def _under_review(peer: int, frame: Frame, batch: Batch) -> Transfer | None:
     return known if known is not None and known.state == State.IN_REVIEW else None
 
 
-def refuse(peer: int, frame: Frame, number: int, reason: Reason, office: Office, batch: Batch) -> journal.Decision:
+def refuse(
+    peer: int, frame: Frame, number: int, reason: Reason, office: Office, batch: Batch, successor: int = 0
+) -> journal.Decision:
     """Refuse a request. An id has one answer: a transfer under review with the same id is refused with it."""
     known = _under_review(peer, frame, batch)
     if known is not None:
         return offer.refuse(known, reason, number, office, batch)
     salt = office.salt()
-    body = salt + codec.encode_refuse(reason, b"")
+    body = salt + codec.encode_refuse(reason, b"", successor)
     batch.say(peer, Draft(Kind.REFUSE, True, frame.id, body), None)
     return journal.Decision(number, 0, 0, int(reason))

@@ -14,6 +14,7 @@ from sqlalchemy import select
 
 from gateway.protocol import codec
 from gateway.protocol.errors import Refused
+from gateway.protocol.standing import Matter
 from gateway.protocol.transfer import NEVER, Event, State, step
 from gateway.protocol.values import Draft, Frame, Kind, Offer, Purpose, Reason, Slice
 from node.ledger import journal
@@ -78,7 +79,7 @@ def _ask(command: AskReversal, request: bytes, digest: bytes, office: Office, ba
         raise Refused(Reason.TRANSFER_UNKNOWN, "no outgoing transfer has this id")
     if original.state != State.POSTED or original.purpose == Purpose.REVERSAL:
         raise Refused(Reason.WRONG_STATE, "only an accepted transfer that is no reversal itself can be reversed")
-    check_status(office, original.destination, Kind.REVERSE_REQUEST)
+    check_status(office, original.destination, Matter.REVERSE_REQUEST)
     _check_window(original, office, batch)
     row = (request, original.no, original.destination, True, digest, int(ReversalState.ASKED), 0, batch.now_ms)
     batch.insert(schema.reversal, row)

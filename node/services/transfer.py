@@ -9,10 +9,9 @@ import msgspec
 
 from gateway.protocol import address, codec, limits
 from gateway.protocol.errors import Malformed, Refused
-from gateway.protocol.members import Roster
-from gateway.protocol.roster import may
+from gateway.protocol.standing import Matter, objection, successors
 from gateway.protocol.transfer import Event, Source, State, Terms, convert, cut_blocks, step
-from gateway.protocol.values import Draft, Kind, Offer, Purpose, Reason, Slice, Status
+from gateway.protocol.values import Draft, Kind, Offer, Purpose, Reason, Slice
 from node.ledger import journal
 from node.ledger.accounts import AccountState, clearing
 from node.ledger.lots import Lot, add_days, choose, is_return, provenance_of
@@ -125,23 +124,32 @@ def _conflict(before: Transfer, command: Order) -> Refused:
     return Refused(reason, "this key was used before for another transfer; use a new key")
 
 
-def check_destination(roster: Roster, me: int, destination: int) -> None:
-    """Whether offers may go there. Raises Refused."""
-    mine, region = roster.find(me), roster.find(destination)
-    if mine is None or mine.status is not Status.ACTIVE:
-        raise Refused(Reason.REGION_NOT_ACTIVE, "this region itself is not active in the roster")
-    if region is None or destination == me:
+def check_destination(office: Office, destination: int, today: int) -> None:
+    """Whether offers may go there on this business date. Raises Refused."""
+    if destination == office.me:
         raise Refused(Reason.REGION_UNKNOWN, f"no other region {destination} in the roster")
-    if region.status is not Status.ACTIVE:
-        raise Refused(Reason.REGION_NOT_ACTIVE, f"region {destination} is {region.status.name.lower()}")
+    _require_passage(office, destination, Matter.OFFER, today)
 
 
-def check_status(office: Office, peer: int, kind: Kind) -> None:
+def check_status(office: Office, peer: int, matter: Matter) -> None:
     """Whether such a request may be sent to a region that an earlier transfer went to. Raises Refused."""
-    region = office.roster.find(peer)
-    if region is None or not may(region.status, kind, False):
-        standing = region.status.name.lower() if region is not None else "not in the roster"
-        raise Refused(Reason.REGION_NOT_ACTIVE, f"region {peer} is {standing}")
+    _require_passage(office, peer, matter, office.today(office.clock()))
+
+
+def _require_passage(office: Office, peer: int, matter: Matter, today: int) -> None:
+    found = objection(office.roster, office.me, peer, matter, today)
+    if found is None:
+        return
+    region = office.roster.find(found.region)
+    if found.reason is Reason.REGION_MOVED:
+        heirs = " and ".join(map(str, successors(region, today)))
+        where = "an address there" if found.region == peer else "the transfer there, as your own region"
+        raise Refused(found.reason, f"region {found.region} has moved: {heirs} answers for it now; ask for {where}")
+    if found.region == office.me:
+        raise Refused(Reason.REGION_NOT_ACTIVE, "this region itself is not active in the roster")
+    if region is None:
+        raise Refused(Reason.REGION_UNKNOWN, f"no other region {peer} in the roster")
+    raise Refused(found.reason, f"region {peer} is {region.status.name.lower()}")
 
 
 def agreed_terms(office: Office, destination: int, category: str, purpose: int) -> Terms:
@@ -161,7 +169,7 @@ def _hold(command: Order, transfer_id: bytes, digest: bytes, office: Office, bat
         to = address.read(command.address)
     except Malformed as error:
         raise Refused(Reason.ADDRESS_UNKNOWN, str(error)) from None
-    check_destination(office.roster, office.me, to.region)
+    check_destination(office, to.region, batch.today)
     terms = agreed_terms(office, to.region, command.category, command.purpose)
     conversion = convert(command.amount, terms.rate_p, terms.rate_q)
     account = account_of(batch, command.account)
@@ -339,7 +347,7 @@ def cancel(command: Cancel, office: Office, batch: Batch) -> Placed:
         raise Refused(Reason.WRONG_STATE, f"the transfer is {State(transfer.state).name.lower()} already")
     asked = digest_of("cancel", command.id.hex())
     if asked not in batch.outcomes:
-        check_status(office, transfer.destination, Kind.CANCEL)
+        check_status(office, transfer.destination, Matter.CANCEL)
         salt = office.salt()
         redo = office.seal_redo(salt, b"", transfer.id)
         draft = Draft(Kind.CANCEL, False, transfer.id, salt + codec.encode_cancel(redo))

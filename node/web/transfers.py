@@ -152,7 +152,7 @@ async def quote(call: Call) -> web.Response:
     """What an amount would become, now. Nothing is held, nothing is promised."""
     wanted: requests.QuoteWanted = call.query
     office = call.desk.node.office
-    check_destination(office.roster, office.me, wanted.destination)
+    check_destination(office, wanted.destination, office.today(office.clock()))
     terms = agreed_terms(office, wanted.destination, wanted.category, PURPOSE[wanted.purpose])
     conversion = convert(units(wanted.amount), terms.rate_p, terms.rate_q)
     return respond(

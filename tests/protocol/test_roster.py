@@ -19,11 +19,11 @@ from gateway.protocol.roster import (
     approvals,
     countersign,
     genesis,
-    may,
     read_card,
     sign,
     sign_card,
 )
+from gateway.protocol.standing import may
 from gateway.protocol.suite import SigningKey, verify
 from gateway.protocol.values import Kind, Status
 from tests.protocol.federation import (
@@ -359,7 +359,8 @@ def test_nothing_of_a_roster_is_lost_on_the_wire_or_in_a_file() -> None:
         sealing_key=bytes(32),
     )
     log = FinalLog(source=NINGBO, destination=HANGZHOU, size=1, root=bytes(32))
-    roster = first_roster(regions=(full, region(NINGBO)), resolutions=(Resolution(region=NINGBO, logs=(log,)),))
+    gone = region(NINGBO, status=Status.WITHDRAWN)
+    roster = first_roster(regions=(full, gone), resolutions=(Resolution(region=NINGBO, logs=(log,)),))
     signed = sign(roster, ROOTS[:2])
     assert documents.from_json(documents.to_json(signed)) == signed
     accepted_roster = genesis(signed)
