@@ -13,12 +13,12 @@ from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
-from gateway.protocol import codec, documents, limits
+from gateway.protocol import bundles, codec, contradictions, documents, limits
 from gateway.protocol.documents import Document
 from gateway.protocol.errors import ProtocolError
-from gateway.protocol.exhibits import ForkEvidence, FrameProof, TransferProof
+from gateway.protocol.exhibits import ForkEvidence, FrameProof, ReceiptEvidence, RepairProof, TransferProof
 from gateway.protocol.members import Key, Region, Roster
-from gateway.protocol.proof import Check, holds, verify_fork, verify_transfer
+from gateway.protocol.proof import Check, holds, verify_transfer
 from gateway.protocol.roster import accept_chain, approvals, read_card
 from gateway.protocol.values import Evidence, Kind, Offer, Purpose, Signed
 
@@ -27,6 +27,8 @@ CHINA = timezone(timedelta(hours=8))
 NAMES = {
     documents.TRANSFER_PROOF: ("转移证明", "transfer proof"),
     documents.FORK_EVIDENCE: ("分叉证据", "evidence of a fork"),
+    documents.RECEIPT_EVIDENCE: ("收据矛盾证据", "evidence that a receipt contradicts a log"),
+    documents.REPAIR_PROOF: ("修复协议", "repair signed by both regions"),
     documents.ROSTER: ("成员名册", "roster"),
     documents.CARD: ("地区名片", "card of a region"),
 }
@@ -40,7 +42,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     commands = parser.add_subparsers(dest="command", required=True)
     verify = commands.add_parser(
-        "verify", help="核验转移证明、分叉证据、成员名册、地区名片 check a proof, evidence, roster or card"
+        "verify",
+        help="核验证明、矛盾证据、修复协议、名册、名片 check a proof, evidence, repair, roster or card",
     )
     verify.add_argument(
         "--federation",
@@ -112,8 +115,8 @@ def _print(lines: Iterator[str] | Sequence[str]) -> None:
 def _checks(document: Document, federation: bytes | None) -> list[Check]:
     if isinstance(document, TransferProof):
         return verify_transfer(document, federation)
-    if isinstance(document, ForkEvidence):
-        return verify_fork(document, federation)
+    if isinstance(document, ForkEvidence | ReceiptEvidence | RepairProof):
+        return contradictions.verify(document, federation)
     if isinstance(document, Signed) and document.payload_type == documents.CARD:
         return [_check("card", "地区以自己的密钥签署名片", "the region signed its card", lambda: _card(document))]
     history = (document,) if isinstance(document, Signed) else document
@@ -172,6 +175,7 @@ def _report(document: Document, checks: Sequence[Check]) -> Iterator[str]:
         yield f"  {'✓ 成立 holds ' if check.ok else '✗ 不成立 FAILS'}  {check.zh} · {check.en}"
         if check.detail:
             yield f"        {check.detail}"
+    yield from _words(document, checks)
     if holds(checks):
         yield f"全部 {len(checks)} 项成立。 All {len(checks)} checks hold."
     else:
@@ -180,20 +184,26 @@ def _report(document: Document, checks: Sequence[Check]) -> Iterator[str]:
         yield f"{failed} of {len(checks)} checks fail: do not rely on it."
 
 
+def _words(document: Document, checks: Sequence[Check]) -> tuple[str, ...]:
+    """What the document says when it holds; transfers and rosters say it in their checks."""
+    if not isinstance(document, ForkEvidence | ReceiptEvidence | RepairProof):
+        return ()
+    return contradictions.in_words(document, checks) or ()
+
+
 def _as_json(document: Document, checks: Sequence[Check]) -> dict[str, object]:
     return {
         "type": _type(document),
         "holds": holds(checks),
+        **dict(zip(("zh", "en"), _words(document, checks), strict=False)),
         "checks": [{"code": c.code, "zh": c.zh, "en": c.en, "ok": c.ok, "detail": c.detail} for c in checks],
     }
 
 
 def _type(document: Document) -> str:
-    if isinstance(document, TransferProof):
-        return documents.TRANSFER_PROOF
-    if isinstance(document, ForkEvidence):
-        return documents.FORK_EVIDENCE
-    return document.payload_type if isinstance(document, Signed) else documents.ROSTER
+    if isinstance(document, Signed):
+        return document.payload_type
+    return documents.ROSTER if isinstance(document, tuple) else bundles.type_of(document)
 
 
 # -- inspect ----------------------------------------------------------------------------------------------------------
@@ -211,6 +221,14 @@ def _inside(document: Document) -> Iterator[str]:
         yield from _inside_signed("日志头二 head two", document.other)
         yield f"长度 size: {document.size}   根 root: {document.root.hex()}"
         yield f"附名册 rosters: {len(document.rosters)}"
+    elif isinstance(document, ReceiptEvidence):
+        yield from _inside_signed("收据 receipt", document.receipt)
+        yield from _inside_signed("日志头 head", document.head)
+        yield f"根 root: {document.root.hex()}"
+        yield f"附名册 rosters: {len(document.rosters)}"
+    elif isinstance(document, RepairProof):
+        yield from _inside_signed("修复 repair", document.repair)
+        yield f"所附证据 evidence: {len(document.evidence)} 字节 bytes   附名册 rosters: {len(document.rosters)}"
     elif isinstance(document, Signed):
         yield from _inside_signed("内容 content", document)
     else:

@@ -34,6 +34,7 @@ from gateway.protocol.values import (
     Pull,
     Reason,
     Receipt,
+    Repair,
     Resume,
     Signature,
     Signed,
@@ -51,6 +52,7 @@ BEHIND = "application/vnd.hutong.behind.v1"
 STALE = "application/vnd.hutong.stale.v1"
 ASK = "application/vnd.hutong.ask.v1"
 STANDING = "application/vnd.hutong.standing.v1"
+REPAIR = "application/vnd.hutong.repair.v1"
 PULL = "application/vnd.hutong.pull.v1"
 
 M = TypeVar("M", bound=ProtoMessage)
@@ -289,7 +291,7 @@ def _unepoch(m: channel_pb2.Epoch) -> Epoch:
 
 
 _VALUES: dict[str, Callable[[Any], Log | Epoch]] = {"Log": _unlog, "Epoch": _unepoch}
-_SIGNED: dict[str, tuple[type[ProtoMessage], type[Head | Receipt | Control]]] = {
+_SIGNED: dict[str, tuple[type[ProtoMessage], type[Head | Receipt | Repair | Control]]] = {
     HEAD: (channel_pb2.Head, Head),
     RECEIPT: (channel_pb2.Receipt, Receipt),
     RESUME: (channel_pb2.Resume, Resume),
@@ -298,6 +300,7 @@ _SIGNED: dict[str, tuple[type[ProtoMessage], type[Head | Receipt | Control]]] = 
     STALE: (channel_pb2.Stale, Stale),
     ASK: (channel_pb2.Ask, Ask),
     STANDING: (channel_pb2.Standing, Standing),
+    REPAIR: (channel_pb2.Repair, Repair),
     PULL: (channel_pb2.Pull, Pull),
 }
 PAYLOAD_TYPES = frozenset(_SIGNED)
@@ -305,12 +308,12 @@ PAYLOAD_TYPES = frozenset(_SIGNED)
 _TYPE_OF = {value: payload_type for payload_type, (_, value) in _SIGNED.items()}
 
 
-def payload_type_of(value: Head | Receipt | Control) -> str:
+def payload_type_of(value: Head | Receipt | Repair | Control) -> str:
     """The payload type under which a value is signed."""
     return _TYPE_OF[type(value)]
 
 
-def encode_payload(value: Head | Receipt | Control) -> bytes:
+def encode_payload(value: Head | Receipt | Repair | Control) -> bytes:
     """The bytes to sign. Field names of value and message are the same; deterministic, so equal values sign alike."""
     proto, _ = _SIGNED[_TYPE_OF[type(value)]]
     fields = {}
@@ -320,7 +323,7 @@ def encode_payload(value: Head | Receipt | Control) -> bytes:
     return proto(**fields).SerializeToString(deterministic=True)
 
 
-def decode_payload(payload_type: str, payload: bytes) -> Head | Receipt | Control:
+def decode_payload(payload_type: str, payload: bytes) -> Head | Receipt | Repair | Control:
     """A verified payload as a value. Raises Malformed for unknown types, bytes that do not parse and broken rules."""
     if payload_type not in _SIGNED:
         raise Malformed(f"unknown payload type {payload_type!r}")

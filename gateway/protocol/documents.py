@@ -14,9 +14,9 @@ from base64 import b64decode, b64encode
 from collections.abc import Iterable, Mapping
 from hashlib import sha256
 
-from gateway.protocol import codec, limits
+from gateway.protocol import bundles, codec, limits
+from gateway.protocol.bundles import Bundle
 from gateway.protocol.errors import Malformed, TooLarge
-from gateway.protocol.exhibits import ForkEvidence, FrameProof, TransferProof
 from gateway.protocol.members import (
     Anchor,
     Assume,
@@ -29,16 +29,16 @@ from gateway.protocol.members import (
     Succession,
 )
 from gateway.protocol.values import Signature, Signed, Status
-from gateway.v1 import proof_pb2, roster_pb2
+from gateway.v1 import roster_pb2
 
 ROSTER = "application/vnd.hutong.roster.v1"
 CARD = "application/vnd.hutong.card.v1"
 ASSUME = "application/vnd.hutong.assume.v1"
 FINAL_LOGS = "application/vnd.hutong.final-logs.v1"
-TRANSFER_PROOF = "application/vnd.hutong.transfer-proof.v1"
-FORK_EVIDENCE = "application/vnd.hutong.fork-evidence.v1"
+TRANSFER_PROOF, FORK_EVIDENCE = bundles.TRANSFER_PROOF, bundles.FORK_EVIDENCE
+RECEIPT_EVIDENCE, REPAIR_PROOF = bundles.RECEIPT_EVIDENCE, bundles.REPAIR_PROOF
 
-Document = Signed | TransferProof | ForkEvidence | tuple[Signed, ...]
+Document = Signed | Bundle | tuple[Signed, ...]
 """What one file holds. A tuple is a history of rosters, version 1 first."""
 
 FILE_CHARACTERS = 64 << 20
@@ -235,81 +235,6 @@ def decode_assume(payload: bytes) -> Assume:
     )
 
 
-# -- proofs ----------------------------------------------------------------------------------------------------------
-
-
-def encode_transfer_proof(proof: TransferProof) -> bytes:
-    """A transfer proof as bytes."""
-    return proof_pb2.TransferProof(
-        offer=_frame_proof(proof.offer),
-        answer=_frame_proof(proof.answer),
-        rosters=map(codec.signed_message, proof.rosters),
-    ).SerializeToString(deterministic=True)
-
-
-def decode_transfer_proof(data: bytes) -> TransferProof:
-    """What somebody offers as a proof; nothing is verified here. Raises Malformed."""
-    m = codec.parse(proof_pb2.TransferProof, data)
-    return TransferProof(
-        offer=_unframe_proof(m.offer, "offer"),
-        answer=_unframe_proof(m.answer, "answer"),
-        rosters=tuple(map(codec.signed_value, m.rosters)),
-    )
-
-
-def encode_fork_evidence(evidence: ForkEvidence) -> bytes:
-    """Evidence of a fork as bytes."""
-    return proof_pb2.ForkEvidence(
-        one=codec.signed_message(evidence.one),
-        other=codec.signed_message(evidence.other),
-        size=evidence.size,
-        root=evidence.root,
-        consistency=evidence.consistency,
-        rosters=map(codec.signed_message, evidence.rosters),
-    ).SerializeToString(deterministic=True)
-
-
-def decode_fork_evidence(data: bytes) -> ForkEvidence:
-    """What somebody offers as evidence; nothing is verified here. Raises Malformed."""
-    m = codec.parse(proof_pb2.ForkEvidence, data)
-    if not m.HasField("one") or not m.HasField("other"):
-        raise Malformed("the evidence lacks one of its two heads: ask for it again")
-    return ForkEvidence(
-        one=codec.signed_value(m.one),
-        other=codec.signed_value(m.other),
-        size=m.size,
-        root=m.root,
-        consistency=tuple(m.consistency),
-        rosters=tuple(map(codec.signed_value, m.rosters)),
-    )
-
-
-def _frame_proof(proof: FrameProof) -> proof_pb2.FrameProof:
-    return proof_pb2.FrameProof(
-        frame=proof.frame,
-        body=proof.body,
-        number=proof.number,
-        path=proof.path,
-        head=codec.signed_message(proof.head),
-        receipt=codec.signed_message(proof.receipt),
-        consistency=proof.consistency,
-    )
-
-
-def _unframe_proof(m: proof_pb2.FrameProof, name: str) -> FrameProof:
-    if not m.HasField("head") or not m.HasField("receipt"):
-        raise Malformed(f"the proof of the {name} lacks its head or its receipt: ask for the proof again")
-    return FrameProof(
-        frame=m.frame,
-        body=m.body,
-        number=m.number,
-        path=tuple(m.path),
-        head=codec.signed_value(m.head),
-        receipt=codec.signed_value(m.receipt),
-        consistency=tuple(m.consistency),
-    )
-
-
 # -- files -----------------------------------------------------------------------------------------------------------
 
 _AGAIN = "ask whoever handed it out for the file again, and copy it whole"
@@ -332,10 +257,9 @@ def write(document: Document) -> str:
     """A document as a file."""
     if isinstance(document, Signed):
         return to_json(document)
-    if isinstance(document, TransferProof):
-        return _dump(_bundle(TRANSFER_PROOF, encode_transfer_proof(document)))
-    if isinstance(document, ForkEvidence):
-        return _dump(_bundle(FORK_EVIDENCE, encode_fork_evidence(document)))
+    if not isinstance(document, tuple):
+        kind, payload = bundles.encode(document)
+        return _dump({"type": kind, "payload": b64encode(payload).decode()})
     return _dump([_signed_object(signed) for signed in document])
 
 
@@ -355,20 +279,15 @@ def read(text: str) -> Document:
         return _read_signed(found)
     if isinstance(found, dict) and "type" in found:
         kind, payload = _text(found, "type"), _bytes(found, "payload")
-        if kind == TRANSFER_PROOF:
-            return decode_transfer_proof(payload)
-        if kind == FORK_EVIDENCE:
-            return decode_fork_evidence(payload)
+        found_bundle = bundles.decode(kind, payload)
+        if found_bundle is not None:
+            return found_bundle
         raise Malformed(f"a document of type {kind!r} is not known to this version; a newer one may read it")
     raise Malformed(f"JSON, but no document of the federation: neither payloadType nor type is there; {_AGAIN}")
 
 
 def _dump(value: object) -> str:
     return json.dumps(value, ensure_ascii=False, indent=2) + "\n"
-
-
-def _bundle(kind: str, payload: bytes) -> dict[str, str]:
-    return {"type": kind, "payload": b64encode(payload).decode()}
 
 
 def _signed_object(signed: Signed) -> dict[str, object]:

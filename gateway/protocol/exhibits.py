@@ -39,3 +39,23 @@ class ForkEvidence:
     root: bytes  # what `other` makes of `size`: named by it, or led to it by `consistency`
     consistency: tuple[bytes, ...]
     rosters: tuple[Signed, ...]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ReceiptEvidence:
+    """A receipt and a head of one log and epoch that cannot both be true: they make different roots of one size."""
+
+    receipt: Signed  # by the log's destination
+    head: Signed  # by its source
+    root: bytes  # what `head` makes of the receipt's size: named by it, or led to it by `consistency`
+    consistency: tuple[bytes, ...]
+    rosters: tuple[Signed, ...]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RepairProof:
+    """What both regions signed to leave a quarantine, and the evidence file that it names."""
+
+    repair: Signed  # with a signature of each
+    evidence: bytes  # the file; empty when it is not shown
+    rosters: tuple[Signed, ...]

@@ -265,6 +265,18 @@ class Standing:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Repair:
+    """Both stand by the first `size` frames of a log; it goes on from what its destination holds, the rest disowned."""
+
+    log: Log  # that of the evidence
+    size: int
+    root: bytes
+    evidence: bytes  # SHA-256 of the evidence file
+    holds_size: int
+    holds_root: bytes
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Gap:
     """I hold `size` frames; what you sent begins later."""
 

@@ -15,11 +15,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.__main__ import main
-from gateway.protocol import codec, documents
+from gateway.protocol import bundles, codec, documents
 from gateway.protocol.channel import Fork
+from gateway.protocol.contradictions import fork_evidence
 from gateway.protocol.documents import Document
 from gateway.protocol.errors import Malformed, TooLarge
-from gateway.protocol.proof import fork_evidence
 from gateway.protocol.roster import genesis, sign, sign_card
 from gateway.protocol.values import Draft, Kind, Offer, Provenance, Signed, Slice
 from tests.protocol.federation import (
@@ -115,7 +115,7 @@ GARBAGE: dict[str, tuple[str | bytes, str]] = {
     "nothing": ("", "no JSON"),
     "prose": ("你好", "no JSON"),
     "binary": (b"\xff\xfe\x00", "not a text file"),
-    "protobuf": (documents.encode_transfer_proof(PROOF), "not a text file"),
+    "protobuf": (bundles.encode_transfer_proof(PROOF), "not a text file"),
     "half a file": (documents.write(PROOF)[:500], "copy it whole"),
     "a deep hole": ("[" * 100_000, "no JSON"),
     "a number": ("17", "neither payloadType nor type"),

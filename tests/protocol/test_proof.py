@@ -9,19 +9,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gateway.protocol import documents, merkle
+from gateway.protocol import bundles, documents, merkle
 from gateway.protocol.channel import Fork
+from gateway.protocol.contradictions import fork_evidence, verify_fork
 from gateway.protocol.errors import Malformed
-from gateway.protocol.proof import (
-    Check,
-    ForkEvidence,
-    FrameProof,
-    TransferProof,
-    fork_evidence,
-    holds,
-    verify_fork,
-    verify_transfer,
-)
+from gateway.protocol.exhibits import ForkEvidence, FrameProof, TransferProof
+from gateway.protocol.proof import Check, holds, verify_transfer
 from gateway.protocol.roster import Anchor, Roster
 from gateway.protocol.values import Epoch, Kind
 from gateway.v1 import proof_pb2
@@ -72,12 +65,12 @@ def test_a_true_proof_holds_for_every_place_in_the_logs_and_every_pair_of_head_a
 @settings(max_examples=300, deadline=None)
 @given(st.data())
 def test_a_proof_with_any_bit_flipped_does_not_hold(data: st.DataObject) -> None:
-    whole = documents.encode_transfer_proof(PROOF)
+    whole = bundles.encode_transfer_proof(PROOF)
     bit = data.draw(st.integers(0, len(whole) * 8 - 1))
     flipped = bytearray(whole)
     flipped[bit // 8] ^= 1 << bit % 8
     try:
-        proof = documents.decode_transfer_proof(bytes(flipped))
+        proof = bundles.decode_transfer_proof(bytes(flipped))
     except Malformed:
         return
     without_offer, without_answer = (replace(side, body=b"") for side in (PROOF.offer, PROOF.answer))
@@ -325,17 +318,17 @@ def test_forged_evidence_convicts_nobody(forgery: dict[str, object], blamed: set
 
 
 def test_evidence_with_a_part_missing_is_malformed() -> None:
-    whole = documents.encode_fork_evidence(EVIDENCE)
+    whole = bundles.encode_fork_evidence(EVIDENCE)
     for end in range(0, len(whole), 7):
         with pytest.raises(Malformed):
-            documents.decode_fork_evidence(whole[:end])
+            bundles.decode_fork_evidence(whole[:end])
     for part in ("one", "other"):
         evidence = proof_pb2.ForkEvidence.FromString(whole)
         evidence.ClearField(part)
         with pytest.raises(Malformed, match="lacks one of its two heads"):
-            documents.decode_fork_evidence(evidence.SerializeToString())
+            bundles.decode_fork_evidence(evidence.SerializeToString())
     for part in ("head", "receipt"):
-        proof = proof_pb2.TransferProof.FromString(documents.encode_transfer_proof(PROOF))
+        proof = proof_pb2.TransferProof.FromString(bundles.encode_transfer_proof(PROOF))
         proof.answer.ClearField(part)
         with pytest.raises(Malformed, match="the proof of the answer lacks its head or its receipt"):
-            documents.decode_transfer_proof(proof.SerializeToString())
+            bundles.decode_transfer_proof(proof.SerializeToString())

@@ -9,9 +9,18 @@ from typing import Any
 import pytest
 
 from gateway.protocol import channel as channels
-from gateway.protocol import codec, documents, handshake, merkle, proof, roster
+from gateway.protocol import codec, contradictions, documents, handshake, merkle, proof, roster
 from gateway.protocol.channel import Append, Channel, Condition, Duplicate, Fork, OutOfStep
-from gateway.protocol.errors import Malformed, PeerFault, ProtocolError, Restored, SkewedClock, TooLarge, Unauthentic
+from gateway.protocol.errors import (
+    Doubled,
+    Malformed,
+    PeerFault,
+    ProtocolError,
+    Restored,
+    SkewedClock,
+    TooLarge,
+    Unauthentic,
+)
 from gateway.protocol.exhibits import ForkEvidence, TransferProof
 from gateway.protocol.suite import SigningKey
 from gateway.protocol.values import (
@@ -226,6 +235,8 @@ def test_a_start_goes_step_by_step_as_published(step: dict[str, Any]) -> None:
             channel, said = hear(channel, heard(step["hears"], channel.peer), out, now, nonce)
         except Restored:
             channel, said = replace(channel, condition=Condition.RESTORED, ready=False, peer_open=False), []
+        except Doubled:
+            channel, said = replace(channel, ready=False, peer_open=False), []
     wanted, wanted_out = region(code, step["after"])
     assert out.frames == wanted_out.frames
     assert replace(channel, rewinds=0) == wanted
@@ -285,7 +296,7 @@ def test_a_file_holds_or_fails_as_published(case: dict[str, Any]) -> None:
     federation = bytes(32) if case is PROOFS["stranger"] else bytes.fromhex(PROOFS["federation"])
     exhibit = documents.read(json.dumps(case["file"]))
     assert isinstance(exhibit, TransferProof | ForkEvidence)
-    verify: Any = proof.verify_transfer if isinstance(exhibit, TransferProof) else proof.verify_fork
+    verify: Any = proof.verify_transfer if isinstance(exhibit, TransferProof) else contradictions.verify_fork
     checks = verify(exhibit, federation)
     assert [check.code for check in checks if not check.ok] == case["failing"]
     assert proof.holds(checks) == case["holds"] == (not case["failing"])

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from gateway.protocol import documents
+from gateway.protocol import bundles, documents
 from gateway.protocol.errors import ProtocolError
 from gateway.protocol.exhibits import TransferProof
 from gateway.protocol.proof import holds, verify_transfer
@@ -124,14 +124,14 @@ def altered_but_believed(file: Path, federation: bytes) -> list[str]:
     """Change single bits, spread over the whole proof; where the checks are deceived."""
     proof = documents.read(file.read_text(encoding="utf-8"))
     assert isinstance(proof, TransferProof)
-    sound = documents.encode_transfer_proof(proof)
+    sound = bundles.encode_transfer_proof(proof)
     believed = []
     for n in range(ALTERED):
         bit = (n * len(sound) * 8 // ALTERED + n % 8) % (len(sound) * 8)
         forged = bytearray(sound)
         forged[bit // 8] ^= 1 << bit % 8
         try:
-            offered = documents.decode_transfer_proof(bytes(forged))
+            offered = bundles.decode_transfer_proof(bytes(forged))
         except ProtocolError:
             continue  # it does not even parse
         if not _says_no_more(offered, proof) and holds(verify_transfer(offered, federation)):

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from gateway.protocol import codec, documents, merkle, proof, roster
+from gateway.protocol import codec, contradictions, documents, merkle, proof, roster
 from gateway.protocol.channel import Channel, Fork, judge
 from gateway.protocol.errors import ProtocolError
 from gateway.protocol.exhibits import ForkEvidence, FrameProof, TransferProof
@@ -266,7 +266,7 @@ def _fork(epoch_changes: Any = None) -> ForkEvidence:
     raw = other.frames[3:8]
     found = judge(channel, head, raw, list(map(codec.decode_frame, raw)), other.bodies[3:8], Tree(there.frames[:6]))
     assert isinstance(found, Fork)
-    return proof.fork_evidence(
+    return contradictions.fork_evidence(
         found, sign(HANGZHOU, head), sign(HANGZHOU, there.head(0, 6)), Tree(there.frames[:6]), [ROSTER_1]
     )
 
@@ -317,7 +317,7 @@ def _file(name: str, exhibit: TransferProof | ForkEvidence, federation: bytes = 
     if isinstance(exhibit, TransferProof):
         checks = proof.verify_transfer(exhibit, federation)
     else:
-        checks = proof.verify_fork(exhibit, federation)
+        checks = contradictions.verify_fork(exhibit, federation)
     failing = [check.code for check in checks if not check.ok]
     return {
         "name": name,
