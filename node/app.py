@@ -21,7 +21,7 @@ from gateway.transport.tls import MaterialFiles
 from node import config as configuration
 from node.config import Config
 from node.region import LocalRegion
-from node.services import founding
+from node.services import doubled, founding
 from node.services.exchange import Exchange
 from node.services.expiry import Sweep
 from node.services.office import Office
@@ -147,6 +147,7 @@ class Node:
         roster = self.office.roster
         old_s = (_now_ms() - roster.issued_at_ms) // 1000
         return (
+            Check(name="only_instance", ok=not self.office.doubled, detail=doubled.message(self.office.me)),
             Check(
                 name="certificate",
                 ok=days >= CERTIFICATE_WARNING_DAYS,

@@ -2,6 +2,7 @@
 
 NodeError
 ├── BadInput          what the operator gave cannot be used; nothing was done, and the message says what to do
+│   ├── SamePerson    what takes two people was asked for twice by one
 │   └── BadFile       a file, at a line and column
 └── Unavailable       infrastructure (disk, database, network) failed; the same call may work later
     ├── Stopped       this process serves no more: another instance runs as the region
@@ -25,6 +26,10 @@ class NodeError(Exception):
 
 class BadInput(NodeError, ValueError):
     """What the operator gave cannot be used."""
+
+
+class SamePerson(BadInput):
+    """What takes two people was asked for twice by one."""
 
 
 class BadFile(BadInput):

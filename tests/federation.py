@@ -116,6 +116,7 @@ class TestRegion:
 
     def start(self) -> None:
         """A new process over the same database."""
+        self.office.doubled = False
         self.writer = Writer(self.store, self.office)
         self.exchange = Exchange(self.office, self.store)
         self.writer.on_sealed(self.exchange.sending.sealed)

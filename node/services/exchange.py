@@ -109,7 +109,7 @@ class Exchange:
             return [Fault(what=str(result)[:256])]
         if isinstance(result, Exception):
             raise result
-        if result is None:
+        if result is None or self._office.doubled:
             return []
         said: Iterable[Any] = result if isinstance(result, list | tuple) else (result,)
         return [self._sign(channel, value) for value in said]
@@ -124,7 +124,7 @@ class Exchange:
 
     def parcel(self, channel: Channel | None) -> Parcel | None:
         """The next committed frames for a peer, under a head signed now; None when there is nothing to send yet."""
-        if channel is None or not is_open(channel):
+        if channel is None or not is_open(channel) or self._office.doubled:
             return None
         run = self.sending.next(channel)
         if run is None:

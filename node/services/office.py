@@ -50,6 +50,7 @@ class Office:
     clock: Callable[[], int]  # Unix milliseconds
     random: Callable[[int], bytes]  # so many unpredictable bytes
     today: Callable[[int], int] = shanghai_date  # Unix milliseconds -> business date
+    doubled: bool = field(default=False, init=False)  # another instance runs as this region: this process has stopped
     _ids: dict[tuple[str, str], bytes] = field(default_factory=dict, init=False)  # asked for twice by every command
     _salts: bytes = field(default=b"", init=False)
     _salted: int = field(default=0, init=False)

@@ -23,7 +23,20 @@ import structlog
 from gateway.protocol.channel import Channel
 from gateway.protocol.errors import PeerFault, Refused
 from node.errors import BadInput, Unavailable
-from node.services import account, address, award, expiry, handshake, offer, receive, reversal, seal, spend, transfer
+from node.services import (
+    account,
+    address,
+    award,
+    doubled,
+    expiry,
+    handshake,
+    offer,
+    receive,
+    reversal,
+    seal,
+    spend,
+    transfer,
+)
 from node.services.command import HANDLERS
 from node.services.office import Office
 from node.store import books as bookkeeping
@@ -126,6 +139,8 @@ class Writer:
         return answers
 
     def _decide(self, command: Any, batch: Batch) -> Any:
+        if self._office.doubled:
+            return doubled.refusal(self._office)
         try:
             return HANDLERS[type(command)].decide(command, self._office, batch)
         except (PeerFault, Refused, BadInput) as refusal:

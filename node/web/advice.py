@@ -217,6 +217,12 @@ FAULTS: dict[str, Advice] = {
         503, "暂时不可用", "This is not available now",
         "请稍后用同一个键重试。", "Try again shortly, with the same key.",
     ),
+    "doubled": Advice(
+        503, "另有一个实例正以本地区的名义运行，本实例已停止",
+        "Another instance runs as this region; this one has stopped",
+        "请停掉其中一个，再重启留下的那个；之后用同一个键重试。",
+        "Stop one of the two and restart the one that stays; then try again with the same key.",
+    ),
     "peer_silent": Advice(
         503, "对方没有回答", "The other region does not answer",
         "请稍后再试；消息会自动重发。", "Try again later; messages are sent again by themselves.",

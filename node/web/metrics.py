@@ -69,6 +69,9 @@ class Metrics:
             "hutong_http_seconds", "Time to answer a request", ["route"], buckets=_SECONDS, registry=registry
         )
         self._database = Gauge("hutong_database_up", "1 when the database could be read", registry=registry)
+        self._doubled = Gauge(
+            "hutong_doubled", "1 when another instance runs as this region: this one has stopped", registry=registry
+        )
         peer = ["peer"]
         self._backlog = Gauge("hutong_backlog_messages", "Messages without a receipt", peer, registry=registry)
         self._oldest = Gauge(
@@ -109,6 +112,7 @@ class Metrics:
             else:
                 self._database.set(1)
                 self._take(scraped)
+        self._doubled.set(int(self._node.office.doubled))
         for code, status in self._node.courier_status().items():
             self._connected.labels(code).set(int(status.connected))
             self._failures.labels(code).set(status.failures)

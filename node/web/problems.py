@@ -16,7 +16,7 @@ from aiohttp import web
 
 from gateway.protocol.errors import Refused
 from gateway.protocol.values import Reason
-from node.errors import BadInput, DatabaseBusy, DatabaseFull, DatabaseGone, Unavailable
+from node.errors import BadInput, DatabaseBusy, DatabaseFull, DatabaseGone, Stopped, Unavailable
 from node.web import limits
 from node.web.advice import ADVICE
 
@@ -30,6 +30,7 @@ _RETRY_S = {
     "database_gone": limits.GONE_RETRY_S,
     "database_full": limits.FULL_RETRY_S,
     "unavailable": limits.GONE_RETRY_S,
+    "doubled": limits.GONE_RETRY_S,
     "peer_silent": limits.GONE_RETRY_S,
 }
 _BY_STATUS = {
@@ -140,6 +141,8 @@ def wrong(error: BaseException, where: str) -> Wrong:
         return Wrong("database_full", str(error))
     if isinstance(error, DatabaseGone):
         return Wrong("database_gone", str(error))
+    if isinstance(error, Stopped):
+        return Wrong("doubled", str(error))
     if isinstance(error, Unavailable):
         return Wrong("unavailable", str(error))
     if isinstance(error, BadInput):

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from gateway.protocol import codec
-from gateway.protocol.values import Draft, Envelope, Epoch, Head, Kind, Resume
+from gateway.protocol.values import Draft, Envelope, Epoch, Head, Kind, Stale
 from tests.federation import signing_key
 from tests.simulation.disk import Fault, When
 from tests.simulation.forgery import STRANGER
@@ -132,26 +132,20 @@ def _forgotten_start() -> Stage:
 
 
 def sender_who_looked_too_early() -> None:
-    """A twin has got the peer to fence the running process, which begins anew: what it read before signs nothing."""
+    """The peer has forgotten the running process, which begins anew: what it read before signs nothing."""
     s = Stage()
     s.award(s.a, 9)
     s.order(s.a, 3)
     early = s.a.channel(s.b.code)
     assert early is not None
-    root = early.in_frontier.root()
-    twin = Resume(
-        log=early.out,
-        epoch=Epoch(early.epoch.number + 1, 1),
-        holds_size=0,
-        holds_root=root,
-        peer_epoch=early.peer_epoch,
-    )
-    s.world.send(s.a, s.b.code, s.a.exchange.answers(early, twin))
-    s.deliver(hold=("Fenced",))
+    s.push(s.a, hold=("Envelope",))
     s.late.clear()
-    s.ask(s.a)
-    s.deliver()
-    s.push(s.a)  # Stale, Resume, Fenced: the same message is sealed again
+    other = s.b.channel(s.a.code)
+    assert other is not None
+    forgetful = Stale(log=other.out, echo=early.epoch, known=Epoch(early.epoch.number - 1, 1))
+    s.world.send(s.b, s.a.code, s.b.exchange.answers(other, forgetful))
+    s.deliver()  # Resume, Fenced: the same message is sealed again
+    s.push(s.a)
     parcel = s.a.exchange.parcel(early)
     if parcel is not None:
         s.world.send(s.a, s.b.code, [parcel])

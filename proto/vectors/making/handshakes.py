@@ -9,7 +9,7 @@ from typing import Any
 from gateway.protocol import channel as channels
 from gateway.protocol import codec, handshake, merkle
 from gateway.protocol.channel import Channel, Condition
-from gateway.protocol.errors import Restored
+from gateway.protocol.errors import Doubled, Restored
 from gateway.protocol.values import (
     NO_EPOCH,
     Ask,
@@ -182,6 +182,8 @@ def _hear(actor: Actor, value: Any, now: int, nonce: int) -> list[Any]:
                 raise AssertionError(value)
     except Restored:
         channel, said = replace(channel, condition=Condition.RESTORED, ready=False, peer_open=False), []
+    except Doubled:
+        channel, said = replace(channel, ready=False, peer_open=False), []
     actor.channel = channel
     return said
 
@@ -277,12 +279,24 @@ def _not_ready() -> Play:
 def _stale() -> Play:
     play = _running()
     a, b = play.hangzhou, play.ningbo
-    b.channel = replace(b.channel, peer_epoch=Epoch(a.channel.epoch.number + 7, 5))
+    b.channel = replace(b.channel, peer_epoch=Epoch(a.channel.epoch.number - 7, 5))  # it came back from a backup
     stale = Stale(log=b.channel.out, echo=a.channel.epoch, known=b.channel.peer_epoch)
     (again,) = play.hears(a, stale)
     play.hears(a, stale)  # a second one speaks of what is over
     (fenced,) = play.hears(b, again)
     play.hears(a, fenced)
+    return play
+
+
+def _doubled() -> Play:
+    play = _running()
+    a, b = play.hangzhou, play.ningbo
+    b.channel = replace(b.channel, peer_epoch=Epoch(a.channel.epoch.number + 7, 5))  # somebody else started as a
+    over = Stale(log=b.channel.out, echo=Epoch(a.channel.epoch.number - 1, 1), known=b.channel.peer_epoch)
+    play.hears(a, over)  # about what is over: nothing happens
+    stale = Stale(log=b.channel.out, echo=a.channel.epoch, known=b.channel.peer_epoch)
+    play.hears(a, stale)
+    play.hears(a, stale)
     return play
 
 
@@ -326,7 +340,8 @@ def handshakes() -> dict[str, Any]:
         "a proposal that is not newer than a fence": _behind(),
         "an answer to an older proposal is not believed": _old_answer(),
         "both start at once": _not_ready(),
-        "an envelope was answered Stale": _stale(),
+        "a peer has forgotten this epoch and answers Stale": _stale(),
+        "another instance has started: Stale stops this one": _doubled(),
         "a node that was restored from an old backup stops": _restored(),
         "receipts, late, old and impossible, and a gap": _receipts(),
     }
