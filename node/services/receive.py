@@ -113,10 +113,18 @@ def _append(command: Receive, channel: channels.Channel, verdict: Append, office
     bulk.insert(batch.conn, schema.receipt, [row])
     batch.set_channel(channel)
     decisions = _apply(command, skip, first, frames, office, batch)
+    batch.refused[command.peer] += sum(map(is_in_vain, frames, decisions))
     batch.record(
         journal.Applied(at=batch.now_ms, peer=command.peer, first=first, size=channel.held, decisions=decisions)
     )
     return receipt
+
+
+def is_in_vain(frame: Frame, decision: journal.Decision) -> bool:
+    """Whether the frame was refused or changed nothing: an honest peer says few of these."""
+    if frame.reply:
+        return decision.transfer == 0
+    return decision.reason != 0 or (decision.transfer == 0 and frame.kind != Kind.REVERSE_REQUEST)
 
 
 def _apply(

@@ -62,6 +62,7 @@ class Writer:
         self._store, self._office = store, office
         self._on_commit: list[Callable[[frozenset[int]], None]] = []
         self._on_sealed: list[Callable[[int, bytes, Segment], None]] = []
+        self._on_refused: list[Callable[[int, int], None]] = []
         self._load({})
 
     def _load(self, volatile: Mapping[int, Channel]) -> None:
@@ -83,6 +84,10 @@ class Writer:
     def on_sealed(self, listen: Callable[[int, bytes, Segment], None]) -> None:
         """Call `listen` after each commit, from the writer's thread, with each segment sealed: peer, root, segment."""
         self._on_sealed.append(listen)
+
+    def on_refused(self, listen: Callable[[int, int], None]) -> None:
+        """Call `listen` after each commit, from the writer's thread, with how many frames of a peer were in vain."""
+        self._on_refused.append(listen)
 
     def commit(self, commands: Sequence[Any]) -> list[Any]:
         """Decide commands in their order and commit them together.
@@ -134,6 +139,9 @@ class Writer:
         for listen_sealed in self._on_sealed:
             for segment in batch.sealed:
                 _tell(listen_sealed, *segment)
+        for listen_refused in self._on_refused:
+            for refused in batch.refused.items():
+                _tell(listen_refused, *refused)
         for listen in self._on_commit:
             _tell(listen, changed)
         return answers

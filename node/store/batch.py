@@ -6,6 +6,7 @@ of a batch are netted: one UPDATE per balance touched, never one per transfer.
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from operator import add, attrgetter
 from typing import Any
@@ -49,6 +50,7 @@ class Batch(WorkingSet):
         self.final = books.final()
         self.entries: list[bytes] = []  # of the journal
         self.sealed: list[tuple[int, bytes, Segment]] = []  # peer, root where the segment begins, the segment
+        self.refused: Counter[int] = Counter()  # per peer, its frames that were refused or changed nothing
         self.waiting: dict[int, list[Waiting]] = {}
         self._new: dict[Table, list[Row]] = {}
         self._new_transfers: list[Transfer] = []
