@@ -31,6 +31,25 @@ FAULT_CHARACTERS = 256
 ROSTER_PAGE_BYTES = limits.ROSTER_BYTES + (64 << 10)
 
 
+#: Of a page that travels on a stream, so much is in one message.
+ROSTER_PART_BYTES = 1 << 20
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RosterHeld:
+    """Which roster the speaker holds; from whoever holds a newer one it asks for that."""
+
+    version: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RosterPart:
+    """A piece of a page of rosters."""
+
+    data: bytes
+    last: bool
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Unknown:
     """A message of a kind this version does not know. Refused by name; the stream goes on."""
@@ -38,7 +57,7 @@ class Unknown:
     name: str
 
 
-def encode(message: Message) -> bytes:
+def encode(message: Message | RosterHeld | RosterPart) -> bytes:
     """The bytes of one message on a stream."""
     m = channel_pb2.Message()
     match message:
@@ -64,6 +83,10 @@ def encode(message: Message) -> bytes:
             m.malformed.what = message.what[:FAULT_CHARACTERS]
         case Hello():
             m.hello.CopyFrom(_hello_message(message))
+        case RosterHeld():
+            m.roster_held.version = message.version
+        case RosterPart():
+            m.roster_part.data, m.roster_part.last = message.data, message.last
     return m.SerializeToString()
 
 
@@ -79,7 +102,7 @@ def _hello_message(hello: Hello) -> channel_pb2.Hello:
     )
 
 
-def decode(data: bytes) -> Message | Unknown:
+def decode(data: bytes) -> Message | RosterHeld | RosterPart | Unknown:
     """One message from a stream. Raises TooLarge before parsing what is over a limit, Malformed for what is no message.
 
     Frames and bodies inside an envelope are left as bytes: the region judges them after the signature.
@@ -107,6 +130,11 @@ def decode(data: bytes) -> Message | Unknown:
             return NotReady()
         case "malformed":
             return Fault(what=m.malformed.what[:FAULT_CHARACTERS])
+        case "roster_held":
+            return RosterHeld(version=m.roster_held.version)
+        case "roster_part":
+            _check(m.roster_part)
+            return RosterPart(data=m.roster_part.data, last=m.roster_part.last)
         case "hello":
             return _hello(m.hello)
         case "page":

@@ -734,6 +734,54 @@ class Hello(_message.Message):
 Global___Hello: _TypeAlias = Hello  # noqa: Y015
 
 @_typing.final
+class RosterHeld(_message.Message):
+    """"I hold the roster of this version." Whoever holds a newer one answers with its parts, whoever holds an older one with
+    the same message, which asks for them. Said when a stream begins and whenever a newer roster came into force.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    VERSION_FIELD_NUMBER: _builtins.int
+    version: _builtins.int
+    def __init__(
+        self,
+        *,
+        version: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["version", b"version"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RosterHeld: _TypeAlias = RosterHeld  # noqa: Y015
+
+@_typing.final
+class RosterPart(_message.Message):
+    """A serialised RosterPage, cut so that each part fits a message; asked for by RosterHeld."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    DATA_FIELD_NUMBER: _builtins.int
+    LAST_FIELD_NUMBER: _builtins.int
+    data: _builtins.bytes
+    last: _builtins.bool
+    """Nothing of this page follows."""
+    def __init__(
+        self,
+        *,
+        data: _builtins.bytes = ...,
+        last: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["data", b"data", "last", b"last"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RosterPart: _TypeAlias = RosterPart  # noqa: Y015
+
+@_typing.final
 class Message(_message.Message):
     """Everything that travels on a stream."""
 
@@ -747,6 +795,8 @@ class Message(_message.Message):
     NOT_READY_FIELD_NUMBER: _builtins.int
     MALFORMED_FIELD_NUMBER: _builtins.int
     PAGE_FIELD_NUMBER: _builtins.int
+    ROSTER_HELD_FIELD_NUMBER: _builtins.int
+    ROSTER_PART_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def hello(self) -> Global___Hello: ...
     @_builtins.property
@@ -765,6 +815,10 @@ class Message(_message.Message):
     def malformed(self) -> Global___Malformed: ...
     @_builtins.property
     def page(self) -> Global___Page: ...
+    @_builtins.property
+    def roster_held(self) -> Global___RosterHeld: ...
+    @_builtins.property
+    def roster_part(self) -> Global___RosterPart: ...
     def __init__(
         self,
         *,
@@ -776,12 +830,14 @@ class Message(_message.Message):
         not_ready: Global___NotReady | None = ...,
         malformed: Global___Malformed | None = ...,
         page: Global___Page | None = ...,
+        roster_held: Global___RosterHeld | None = ...,
+        roster_part: Global___RosterPart | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["body", b"body", "control", b"control", "delivered", b"delivered", "envelope", b"envelope", "gap", b"gap", "hello", b"hello", "malformed", b"malformed", "not_ready", b"not_ready", "page", b"page"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["body", b"body", "control", b"control", "delivered", b"delivered", "envelope", b"envelope", "gap", b"gap", "hello", b"hello", "malformed", b"malformed", "not_ready", b"not_ready", "page", b"page", "roster_held", b"roster_held", "roster_part", b"roster_part"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["body", b"body", "control", b"control", "delivered", b"delivered", "envelope", b"envelope", "gap", b"gap", "hello", b"hello", "malformed", b"malformed", "not_ready", b"not_ready", "page", b"page"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["body", b"body", "control", b"control", "delivered", b"delivered", "envelope", b"envelope", "gap", b"gap", "hello", b"hello", "malformed", b"malformed", "not_ready", b"not_ready", "page", b"page", "roster_held", b"roster_held", "roster_part", b"roster_part"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_body: _TypeAlias = _typing.Literal["hello", "envelope", "delivered", "control", "gap", "not_ready", "malformed", "page"]  # noqa: Y015
+    _WhichOneofReturnType_body: _TypeAlias = _typing.Literal["hello", "envelope", "delivered", "control", "gap", "not_ready", "malformed", "page", "roster_held", "roster_part"]  # noqa: Y015
     _WhichOneofArgType_body: _TypeAlias = _typing.Literal["body", b"body"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_body) -> _WhichOneofReturnType_body | None: ...
 
