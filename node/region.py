@@ -23,6 +23,7 @@ from node.services import founding
 from node.services.exchange import Exchange
 from node.services.handshake import Begin, Hear, HearReceipt
 from node.services.office import Office
+from node.services.repair import SayRepair
 from node.services.writer import WriterThread
 from node.store import schema
 from node.store.engine import Store
@@ -84,6 +85,8 @@ class LocalRegion:
 
     async def opened(self, peer: int) -> Sequence[Message]:
         self._progress.pop(peer, None)
+        if self._is_quarantined(peer):
+            return await self._put(peer, SayRepair(peer=peer))
         return await self._put(peer, Begin(peer=peer))
 
     async def hear(self, peer: int, message: Message) -> Sequence[Message]:
@@ -118,6 +121,8 @@ class LocalRegion:
 
     async def tick(self, peer: int) -> Sequence[Message]:
         channel = self._writer.writer.channels.get(peer)
+        if self._is_quarantined(peer):
+            return await self._put(peer, SayRepair(peer=peer))
         if channel is None or channel.condition is not Condition.OPEN:
             return ()
         if not channel.ready or not channel.peer_open or self._asking.get(peer):
@@ -131,6 +136,10 @@ class LocalRegion:
             progress.since_ms = now
             return await self._put(peer, Begin(peer=peer))
         return ()
+
+    def _is_quarantined(self, peer: int) -> bool:
+        channel = self._writer.writer.channels.get(peer)
+        return channel is not None and channel.condition is Condition.QUARANTINED
 
     async def standing(self, peer: int) -> Standing | None:
         """How the peer sees this region: asked at the next tick. None when no answer comes."""

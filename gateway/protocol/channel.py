@@ -27,6 +27,7 @@ class Condition(IntEnum):
     QUARANTINED = 2  # the peer contradicted itself; evidence is stored
     RESTORED = 3  # the peer holds more of my log than I do, and gives it back: this node came from a backup
     ABANDONED = 4  # this node runs on a history that was left: it needs an older backup
+    CLOSED = 5  # the peer will not answer again, and what was open with it is ended
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -316,13 +317,12 @@ def hear_seen(channel: Channel, seen: int) -> Channel:
 def hear_receipt(channel: Channel, receipt: Receipt, nodes: Nodes) -> Channel:
     """The peer has committed a prefix of my log. `nodes` are of my own log.
 
-    Raises Contradicted when, in the epoch that runs, it receipts another prefix than mine or what I never sealed;
-    Restored when it receipts what I never sealed in another; Malformed when it names an epoch that I never had.
+    Raises Restored when it receipts what I never sealed, Contradicted when it receipts another prefix than mine in the
+    epoch that runs, Malformed when it does so for one that I never had.
     """
     running = channel.ready and receipt.epoch == channel.epoch  # in one epoch a log only grows
-    if receipt.size > channel.size:
-        said = f"region {channel.peer} has receipted {receipt.size} frames; this node knows {channel.size}"
-        raise Contradicted(said) if running else Restored(said)
+    if receipt.size > channel.size:  # proves nothing to others: I may have lost what I signed
+        raise Restored(f"region {channel.peer} has receipted {receipt.size} frames; this node knows {channel.size}")
     if root_at(channel.out_frontier, nodes, receipt.size) != receipt.root:
         if running:
             raise Contradicted(f"region {channel.peer} has receipted another history of {receipt.size} frames")

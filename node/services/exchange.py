@@ -24,11 +24,13 @@ from gateway.protocol.values import (
     NotReady,
     Parcel,
     Receipt,
+    Repair,
     Signed,
 )
 from node.services.handshake import Begin, Hear, HearReceipt
 from node.services.office import Office
 from node.services.receive import Receive, parse_body
+from node.services.repair import HearRepair
 from node.services.sending import Sending
 from node.store.engine import Store
 
@@ -42,7 +44,9 @@ class Exchange:
 
     # -- what came ---------------------------------------------------------------------------------------------------
 
-    def command(self, peer: int, message: Message, *, back_off_ms: int = 0) -> Begin | Hear | HearReceipt | Receive:
+    def command(
+        self, peer: int, message: Message, *, back_off_ms: int = 0
+    ) -> Begin | Hear | HearReceipt | HearRepair | Receive:
         """The command a message asks of the writer. Raises PeerFault for what is not authentic or breaks a rule."""
         match message:
             case Envelope():
@@ -56,6 +60,10 @@ class Exchange:
                 control = self._open(peer, message, message.payload_type)
                 if isinstance(control, Head | Receipt):
                     raise Malformed("a head or a receipt does not travel by itself")
+                if isinstance(control, Repair):
+                    mine = self._office.log_to(peer)
+                    self._check_log(control.log, mine if control.log == mine else mine.opposite())
+                    return HearRepair(peer=peer, repair=control, signed=codec.encode_signed(message))
                 self._check_log(control.log, self._office.log_to(peer).opposite())
                 return Hear(peer=peer, message=control, back_off_ms=back_off_ms)
             case Gap() | NotReady():
@@ -115,7 +123,7 @@ class Exchange:
         return [self._sign(channel, value) for value in said]
 
     def _sign(self, channel: Channel | None, value: Any) -> Message:
-        if isinstance(value, Gap | NotReady):
+        if isinstance(value, Gap | NotReady | Signed):
             return value
         signed = self._office.signing_key.sign(codec.payload_type_of(value), codec.encode_payload(value))
         if isinstance(value, Receipt):

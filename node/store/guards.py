@@ -35,7 +35,7 @@ MUTABLE = {
     schema.balance: {"debits_pending", "debits_posted", "credits_pending", "credits_posted"},
     schema.transfer: {"state", "reason", "hold", "offered", "answered", "decided_ms"},
     schema.claim: {"state"},
-    schema.repair: {"mine", "theirs"},
+    schema.repair: {"payload", "mine", "theirs", "at_ms"},
 }
 """Of tables whose rows change: the columns that do. The others stay as they were inserted."""
 
@@ -80,6 +80,12 @@ def guards() -> Iterator[Guard]:
         columns=("clears",),
         why="an award of the region itself is never provisional",
         unless="OLD.clears IS NOT NULL",
+    )
+    yield Guard(
+        table="repair",
+        operation="UPDATE",
+        why="what both regions have signed stays as it is",
+        unless="OLD.mine IS NULL OR OLD.theirs IS NULL",
     )
     yield Guard(
         table="segment",
