@@ -20,6 +20,8 @@ from gateway.protocol.values import Delivered, Envelope, Fault, Hello, Message
 from gateway.transport import messages
 from gateway.transport.admission import member
 from gateway.transport.errors import Ended, Stopping, describe
+from gateway.transport.messages import RosterHeld, RosterPart
+from gateway.transport.rosters import RosterTalk
 
 #: What is said at the end (a receipt, the rule that was broken) gets this long to leave, in seconds.
 FLUSH_S = 1.0
@@ -68,7 +70,8 @@ class Conversation:
         self.dialled_by = dialled_by
         self.since_ms = since_ms
         self._region, self._stream, self._presented, self._greeting = region, stream, presented, greeting
-        self._outbox: deque[Message] = deque()
+        self._rosters = RosterTalk(region, peer.code)
+        self._outbox: deque[Message | RosterHeld | RosterPart] = deque()
         self._wake, self._over = asyncio.Event(), asyncio.Event()
         self._failure: Exception | None = None
         self._met_unknown = False
@@ -149,13 +152,15 @@ class Conversation:
         finally:
             self.close()
 
-    async def _take_in(self, message: Message | messages.Unknown) -> None:
+    async def _take_in(self, message: Message | RosterHeld | RosterPart | messages.Unknown) -> None:
         """Envelopes and receipts overlap, in the order they came; everything else waits until they are done."""
         if isinstance(message, messages.Unknown):
             if not self._met_unknown:  # once a stream: a peer must not be able to fill the log
                 _log.warning("message_unknown", peer=self.code, name=message.name)
             self._met_unknown = True
             self._answer([Fault(what=f"unknown message: {message.name}")])
+        elif isinstance(message, RosterHeld | RosterPart):
+            self._answer(await self._ask(self._rosters.hear(message)))
         elif isinstance(message, Hello):
             raise Malformed("Hello is said once")
         elif isinstance(message, Envelope | Delivered):
@@ -211,6 +216,7 @@ class Conversation:
                 if now() >= tick_at:
                     tick_at = now() + limits.HANDSHAKE_RETRY_S
                     member(self._region.peers(), self.code, self._presented)
+                    self._outbox.extend(self._rosters.tick())
                     self._outbox.extend(await self._ask(self._region.tick(self.code)))
                     continue
                 self._wake.clear()
