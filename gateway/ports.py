@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from gateway.protocol.buckets import Allowance
 from gateway.protocol.values import Hello, Message, Parcel, Signed, Status
 
 
@@ -42,6 +43,11 @@ class Region(Protocol):
 
     def peers(self) -> Mapping[int, Peer]:
         """All other regions of the roster in force. Cheap; read anew each time it matters, so reloads take effect."""
+        ...
+
+    def allowance(self, peer: int) -> Allowance:
+        """What `peer` has cost lately; the same object each time, for the event loop only. The transport charges what
+        it can see itself; the region charges repeats, refused frames and malformed messages it answers."""
         ...
 
     async def opened(self, peer: int) -> Sequence[Message]:

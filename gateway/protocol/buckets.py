@@ -68,9 +68,10 @@ def refilled(bucket: Bucket, now_s: float) -> Bucket:
 
 
 def charged(bucket: Bucket, amount: float, now_s: float) -> Bucket:
-    """The bucket after `amount` was taken, whether or not it was there."""
+    """The bucket after `amount` was taken, whether or not it was there. No more is owed than one burst, or than this
+    once: a peer that was bad for long is not shut out for longer than one that was bad for a moment."""
     bucket = refilled(bucket, now_s)
-    return replace(bucket, tokens=bucket.tokens - amount)
+    return replace(bucket, tokens=max(bucket.tokens - amount, -max(bucket.rate.burst, amount)))
 
 
 def wait_s(bucket: Bucket, now_s: float) -> float:
@@ -107,14 +108,27 @@ class Allowance:
         bucket = self._buckets.get(what) or full(RATES[what], now_s)
         bucket = self._buckets[what] = charged(bucket, amount, now_s)
         if bucket.tokens < 0:
-            over = min(amount, int(-bucket.tokens) or 1)
-            self.over[what] += over
-            episode = self._episodes.get(what)
-            if episode is None:
-                episode = self._episodes[what] = Episode(what=what, since_s=now_s, over=over)
-                self.told(episode, True)
-            else:
-                self._episodes[what] = replace(episode, over=episode.over + over)
+            self._is_over(what, min(amount, int(-bucket.tokens) or 1), now_s)
+
+    def take(self, what: What) -> float:
+        """Let the peer have one of what it can be refused: 0.0, or the seconds after which it may ask again."""
+        now_s = self.clock()
+        bucket = refilled(self._buckets.get(what) or full(RATES[what], now_s), now_s)
+        if bucket.tokens >= 1:
+            self._buckets[what] = charged(bucket, 1, now_s)
+            return 0.0
+        self._buckets[what] = bucket
+        self._is_over(what, 1, now_s)
+        return (1 - bucket.tokens) / bucket.rate.per_s
+
+    def _is_over(self, what: What, amount: int, now_s: float) -> None:
+        self.over[what] += amount
+        episode = self._episodes.get(what)
+        if episode is None:
+            episode = self._episodes[what] = Episode(what=what, since_s=now_s, over=amount)
+            self.told(episode, True)
+        else:
+            self._episodes[what] = replace(episode, over=episode.over + amount)
 
     def wait_s(self, *kinds: What) -> float:
         """Seconds until the peer owes nothing of these kinds; without any, of all kinds."""

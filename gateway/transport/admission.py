@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from gateway.ports import Peer
 from gateway.protocol.errors import Malformed, Unauthentic
@@ -26,9 +26,9 @@ def member(peers: Mapping[int, Peer], code: int, presented: tuple[bytes, ...]) -
     return peer
 
 
-def is_member(peers: Mapping[int, Peer], certificate: bytes) -> bool:
-    """Whether any region is met under this certificate."""
-    return any(certificate in peer.certificates for peer in peers.values())
+def carried_by(peers: Mapping[int, Peer], certificate: bytes) -> Sequence[int]:
+    """The regions that are met under this certificate, in order: one, several for a carrier, none for a stranger."""
+    return sorted(code for code, peer in peers.items() if certificate in peer.certificates)
 
 
 def first_words(message: Message | Unknown) -> Hello:

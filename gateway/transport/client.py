@@ -21,7 +21,7 @@ SERVICE = service_pb2.DESCRIPTOR.services_by_name["GatewayService"].full_name
 CONNECT, GET_ROSTER = f"/{SERVICE}/Connect", f"/{SERVICE}/GetRoster"
 #: gRPC's own limit is above the protocol's, so that what is somewhat too large is refused with a reason.
 MESSAGE_CEILING = 2 * limits.MESSAGE_BYTES
-HELLO_WAIT_S = 10.0
+HELLO_WAIT_S = limits.HELLO_WAIT_S
 ROSTER_WAIT_S = 30.0
 #: Within one call: so many attempts, seconds apart. What lasts longer is the courier's to wait for.
 ATTEMPTS = 3

@@ -7,16 +7,19 @@ asked is never cancelled half-way: a conversation is over only when all it asked
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections import deque
 from collections.abc import Coroutine
 from typing import Any, Protocol, TypeVar
 
+import grpc
 import structlog
 
 from gateway.ports import Peer, Region
-from gateway.protocol import limits
+from gateway.protocol import codec, limits
+from gateway.protocol.buckets import What
 from gateway.protocol.errors import Malformed, PeerFault, TooLarge
-from gateway.protocol.values import Delivered, Envelope, Fault, Hello, Message
+from gateway.protocol.values import Delivered, Envelope, Fault, Hello, Message, Page, Signed
 from gateway.transport import messages
 from gateway.transport.admission import member
 from gateway.transport.errors import Ended, Stopping, describe
@@ -27,6 +30,8 @@ from gateway.transport.rosters import RosterTalk
 FLUSH_S = 1.0
 #: A peer that lets so many answers pile up asks without listening.
 ANSWERS_WAITING = 256
+#: Who has cost too much of one of these is read from more slowly. Streams and rosters are refused instead.
+PACED = (What.HANDSHAKES, What.REPEATS, What.MALFORMED, What.REFUSED, What.PAGES)
 
 _log = structlog.get_logger(__name__)
 T = TypeVar("T")
@@ -42,6 +47,16 @@ class Stream(Protocol):
     async def write(self, data: bytes) -> None:
         """Send one message; waits while the peer does not read. Raises Ended when the stream is over."""
         ...
+
+
+def _cost(message: Message | RosterHeld | RosterPart | messages.Unknown) -> What | None:
+    """What a message costs for coming at all; of envelopes and receipts the region knows whether they bring news."""
+    match message:
+        case Envelope() | Delivered():
+            return None
+        case Page() | Signed(payload_type=codec.PULL):
+            return What.PAGES
+    return What.HANDSHAKES
 
 
 def being_cancelled() -> bool:
@@ -63,13 +78,15 @@ class Conversation:
         presented: tuple[bytes, ...],
         since_ms: int,
         greeting: Hello | None = None,
+        write_wait_s: float = limits.WRITE_WAIT_S,
     ) -> None:
         """`presented`: the certificates (DER) the stream rests on; it ends when one leaves the roster. `greeting`:
-        one's own Hello, where it has not been said yet."""
+        one's own Hello, where it has not been said yet. `write_wait_s`: how long the peer may read nothing."""
         self.code = peer.code
         self.dialled_by = dialled_by
         self.since_ms = since_ms
         self._region, self._stream, self._presented, self._greeting = region, stream, presented, greeting
+        self._allowance, self._write_wait_s = region.allowance(peer.code), write_wait_s
         self._rosters = RosterTalk(region, peer.code)
         self._outbox: deque[Message | RosterHeld | RosterPart] = deque()
         self._wake, self._over = asyncio.Event(), asyncio.Event()
@@ -98,7 +115,7 @@ class Conversation:
         try:
             if not self._over.is_set():
                 if self._greeting is not None:
-                    await self._stream.write(messages.encode(self._greeting))
+                    await self._write(self._greeting)
                 self._outbox.extend(await self._ask(self._region.opened(self.code)))
                 tasks = [asyncio.create_task(self._listen()), asyncio.create_task(self._speak())]
             await self._over.wait()
@@ -136,6 +153,7 @@ class Conversation:
         if self._failure is None and not self._over.is_set():
             self._failure = error
             if isinstance(error, PeerFault):
+                self._allowance.charge(What.MALFORMED)
                 self._outbox.append(Fault(what=f"{type(error).__name__}: {error}"))
         self.close()
 
@@ -147,13 +165,23 @@ class Conversation:
                 if self._over.is_set():
                     return  # not heard, so the peer sends it again
                 await self._take_in(messages.decode(data))
+                await self._pause()
         except Exception as e:
             self._fail(e)
         finally:
             self.close()
 
+    async def _pause(self) -> None:
+        """Read nothing more of a peer that owes; its own connection fills up, and nobody else's."""
+        while not self._over.is_set() and (wait_s := self._allowance.wait_s(*PACED)) > 0:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(wait_s):
+                    await self._over.wait()
+
     async def _take_in(self, message: Message | RosterHeld | RosterPart | messages.Unknown) -> None:
         """Envelopes and receipts overlap, in the order they came; everything else waits until they are done."""
+        if (what := _cost(message)) is not None:
+            self._allowance.charge(what)
         if isinstance(message, messages.Unknown):
             if not self._met_unknown:  # once a stream: a peer must not be able to fill the log
                 _log.warning("message_unknown", peer=self.code, name=message.name)
@@ -211,23 +239,32 @@ class Conversation:
         try:
             while not self._over.is_set():
                 if self._outbox:
-                    await self._stream.write(messages.encode(self._outbox.popleft()))
+                    await self._write(self._outbox.popleft())
                     continue
                 if now() >= tick_at:
                     tick_at = now() + limits.HANDSHAKE_RETRY_S
                     member(self._region.peers(), self.code, self._presented)
+                    self._allowance.episodes()  # tells of those that are over
                     self._outbox.extend(self._rosters.tick())
                     self._outbox.extend(await self._ask(self._region.tick(self.code)))
                     continue
                 self._wake.clear()
                 parcel = await self._ask(self._region.next(self.code))
                 if parcel is not None:
-                    await self._stream.write(messages.encode(parcel))
+                    await self._write(parcel)
                 elif not self._outbox:
                     await self._wait_for_wake(max(tick_at - now(), 0.0))
         except Exception as e:
             self._fail(e)
         await self._flush()
+
+    async def _write(self, message: Message | RosterHeld | RosterPart) -> None:
+        try:
+            async with asyncio.timeout(self._write_wait_s):
+                await self._stream.write(messages.encode(message))
+        except TimeoutError:
+            said = f"the peer has read nothing for {self._write_wait_s:g} s"
+            raise Ended(grpc.StatusCode.DEADLINE_EXCEEDED, said) from None
 
     async def _wait_for_wake(self, at_most_s: float) -> None:
         try:
@@ -241,7 +278,7 @@ class Conversation:
         while self._outbox or self._asked:
             if self._outbox:
                 try:
-                    await self._stream.write(messages.encode(self._outbox.popleft()))
+                    await self._write(self._outbox.popleft())
                 except Ended:
                     return
             else:

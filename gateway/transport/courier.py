@@ -18,12 +18,13 @@ import structlog
 
 from gateway.ports import Peer, Region
 from gateway.protocol import limits
+from gateway.protocol.buckets import What
 from gateway.protocol.values import Hello
 from gateway.transport import admission, messages
 from gateway.transport.client import HELLO_WAIT_S, Dialled, Sleep
 from gateway.transport.conversation import Conversation
 from gateway.transport.dialler import DIALS_AT_ONCE, Dialler
-from gateway.transport.errors import Ended, Outdone, Stopping, describe
+from gateway.transport.errors import Ended, Outdone, Stopping, Throttled, describe
 from gateway.transport.gossip import ASK_S, Gossip
 from gateway.transport.links import Link, Standing, outranks
 from gateway.transport.server import Received, Server
@@ -100,7 +101,7 @@ class Courier:
     def status(self, peer: int) -> Standing:
         """How things stand with `peer`, for display."""
         link = self._links.get(peer) or Link(peer, self._region.back_off(peer))
-        return link.standing()
+        return link.standing(self._region.allowance(peer), self._now_ms())
 
     async def retry_now(self, peer: int) -> None:
         """Dial `peer` now, whatever its back-off says."""
@@ -174,6 +175,10 @@ class Courier:
         peer = admission.member(self._region.peers(), theirs.source, (certificate,))
         mine = self._region.hello(peer.code)
         admission.agree(mine, theirs)
+        allowance = self._region.allowance(peer.code)
+        wait_s = max(allowance.take(What.STREAMS), allowance.wait_s(What.MALFORMED))
+        if wait_s > 0:
+            raise Throttled(What.STREAMS, wait_s)
         conversation = Conversation(
             region=self._region,
             peer=peer,

@@ -9,7 +9,8 @@ TransportError
 ├── BadMaterial          this side's own key and certificate cannot be used
 ├── Ended                the other side, or the network, ended the stream; says with which status
 ├── Outdone              another stream with the same peer stands and is the one that stays
-└── Stopping             this side is going down
+├── Stopping             this side is going down
+└── Throttled            the other side has cost more than it may; says when it may come back
 """
 
 from __future__ import annotations
@@ -62,6 +63,15 @@ class Ended(TransportError):
 
 class Outdone(TransportError):
     """Both sides dialled, and the other stream stays."""
+
+
+class Throttled(TransportError):
+    """The peer has had too much of `what`. It may come back after `retry_after_s` seconds."""
+
+    def __init__(self, what: str, retry_after_s: float) -> None:
+        super().__init__(f"too many of these: {what}; come back in {retry_after_s:.0f} s")
+        self.what = what
+        self.retry_after_s = retry_after_s
 
 
 class Stopping(TransportError):

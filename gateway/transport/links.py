@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from gateway.ports import BackOff
+from gateway.protocol.buckets import Allowance
 from gateway.transport.conversation import Conversation
 
 
@@ -18,6 +20,9 @@ class Standing:
     since_ms: int  # Unix milliseconds; 0 without a stream
     dialling: bool  # a dial is under way or waits for its back-off
     back_off: BackOff
+    throttled_since_ms: int = 0  # Unix milliseconds; 0 when the peer is not throttled
+    throttled_for: tuple[str, ...] = ()  # kinds of cost
+    over: Mapping[str, int] = field(default_factory=dict)  # per kind, what was taken too much, since the start
 
 
 class Link:
@@ -36,14 +41,19 @@ class Link:
         """Whether there is a stream."""
         return self.conversation is not None
 
-    def standing(self) -> Standing:
+    def standing(self, allowance: Allowance, now_ms: int) -> Standing:
         """A picture of this moment."""
+        episodes = allowance.episodes()
+        since_s = min((episode.since_s for episode in episodes), default=0.0)
         return Standing(
             connected=self.conversation is not None,
             dialled_by=self.conversation.dialled_by if self.conversation else 0,
             since_ms=self.conversation.since_ms if self.conversation else 0,
             dialling=self.dialling is not None,
             back_off=self.back_off,
+            throttled_since_ms=now_ms - int((allowance.clock() - since_s) * 1000) if episodes else 0,
+            throttled_for=tuple(str(episode.what) for episode in episodes),
+            over={str(what): amount for what, amount in allowance.over.items()},
         )
 
 

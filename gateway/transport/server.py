@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import ssl
-from collections.abc import Awaitable, Callable
+from collections import Counter
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from typing import Any
 
 import grpc
@@ -13,15 +15,23 @@ from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
 from gateway.ports import Region
+from gateway.protocol import limits
+from gateway.protocol.buckets import What
+from gateway.protocol.errors import PeerFault
 from gateway.transport import admission, messages, statuses
 from gateway.transport.client import KEEPALIVE, MESSAGE_CEILING, SERVICE
 from gateway.transport.conversation import being_cancelled
-from gateway.transport.errors import Denied, Ended, describe
+from gateway.transport.errors import Denied, Ended, Throttled, describe
 from gateway.transport.tls import MaterialFiles, ServerCredentials
 
 #: Per connection: a peer's stream, one that replaces it, rosters and probes.
 STREAMS_PER_CONNECTION = 16
 CALLS_AT_ONCE = 10_000
+#: Pages of rosters being made for one certificate at once.
+ROSTER_CALLS_AT_ONCE = 2
+#: Who is turned away waits for its answer so long, in seconds, and holds one of its places meanwhile: who asks again at
+#: once does not cost a handshake each time.
+TURNED_AWAY_S = 2.0
 
 _log = structlog.get_logger(__name__)
 
@@ -70,6 +80,7 @@ class Server:
         self._listen, self._credentials = listen, ServerCredentials(region, material)
         self._health = health.aio.HealthServicer()
         self._server: grpc.aio.Server | None = None
+        self._under_way: Counter[tuple[What, bytes]] = Counter()  # per kind and certificate
         self.port = 0
 
     async def start(self) -> None:
@@ -105,14 +116,43 @@ class Server:
             await self._server.stop(grace_s)
 
     async def _connect(self, _requests: object, context: Context) -> None:
-        await self._conduct(context, self._receive(Received(context), _certificate(context)))
+        await self._conduct(context, self._stream(Received(context), _certificate(context)))
+
+    async def _stream(self, stream: Received, certificate: bytes) -> None:
+        carried = admission.carried_by(self._region.peers(), certificate)
+        with self._place(What.STREAMS, certificate, carried, limits.STREAMS_PER_REGION * max(len(carried), 1)):
+            try:
+                await self._receive(stream, certificate)
+            except Throttled:
+                await asyncio.sleep(TURNED_AWAY_S)
+                raise
+
+    @contextlib.contextmanager
+    def _place(self, what: What, certificate: bytes, carried: Sequence[int], places: int) -> Iterator[None]:
+        """Hold one of so many places. Raises Throttled when all are taken."""
+        key = what, certificate
+        if self._under_way[key] >= places:
+            for code in carried[:1]:
+                self._region.allowance(code).charge(what)
+            raise Throttled(what, statuses.COME_BACK_S)
+        self._under_way[key] += 1
+        try:
+            yield
+        finally:
+            self._under_way[key] -= 1
+            if not self._under_way[key]:
+                del self._under_way[key]
 
     async def _conduct(self, context: Context, work: Awaitable[Any]) -> Any:
         """The result of a call, or its end with a status."""
         try:
             return await work
         except Exception as e:
-            _log.info("call_refused", caller=context.peer(), error=describe(e))
+            if isinstance(e, PeerFault):
+                for code in admission.carried_by(self._region.peers(), _certificate(context))[:1]:
+                    self._region.allowance(code).charge(What.MALFORMED)
+            if not isinstance(e, Throttled):  # of these one line is logged when they begin
+                _log.info("call_refused", caller=context.peer(), error=describe(e))
             failure = e
         return await statuses.abort(context, failure, self._now_ms())
 
@@ -120,10 +160,15 @@ class Server:
         return bytes(await self._conduct(context, self._roster_page(request, _certificate(context))))
 
     async def _roster_page(self, request: bytes, certificate: bytes) -> bytes:
-        if not admission.is_member(self._region.peers(), certificate):
+        carried = admission.carried_by(self._region.peers(), certificate)
+        if not carried:
             raise Denied("NOT_A_MEMBER", "the certificate presented is of no member")
-        rosters, more = await self._region.rosters_after(messages.decode_roster_request(request))
-        return messages.encode_roster_page(rosters, more)
+        with self._place(What.ROSTERS, certificate, carried, ROSTER_CALLS_AT_ONCE):
+            wait_s = self._region.allowance(carried[0]).take(What.ROSTERS)
+            if wait_s > 0:
+                raise Throttled(What.ROSTERS, wait_s)
+            rosters, more = await self._region.rosters_after(messages.decode_roster_request(request))
+            return messages.encode_roster_page(rosters, more)
 
 
 def _certificate(context: Context) -> bytes:

@@ -16,7 +16,7 @@ from grpc_status import rpc_status
 
 from gateway.protocol import limits
 from gateway.protocol.errors import Malformed, OwnFault, PeerFault, SkewedClock, TooLarge, Unauthentic
-from gateway.transport.errors import Denied, Ended, NoOverlap, Outdone, Stopping
+from gateway.transport.errors import Denied, Ended, NoOverlap, Outdone, Stopping, Throttled
 
 DOMAIN = "hutong"
 DETAILS_CHARACTERS = 512
@@ -27,12 +27,17 @@ COME_BACK_S = limits.HANDSHAKE_RETRY_S
 def status_of(error: BaseException, now_ms: int) -> status_pb2.Status:
     """The status that tells the peer of `error`. Errors that are nobody's fault there say UNAVAILABLE and no more."""
     code, rule, more = _judge(error, now_ms)
-    what = str(error) if isinstance(error, PeerFault | Outdone | Stopping) else "the region cannot take this in now"
+    what = (
+        str(error)
+        if isinstance(error, PeerFault | Outdone | Stopping | Throttled)
+        else "the region cannot take this in now"
+    )
     details = [_packed(error_details_pb2.ErrorInfo(reason=rule, domain=DOMAIN, metadata=more))]
     if isinstance(error, Malformed):
         violation = error_details_pb2.BadRequest.FieldViolation(field="message", description=what[:DETAILS_CHARACTERS])
         details.append(_packed(error_details_pb2.BadRequest(field_violations=[violation])))
     wait_s = limits.RECEIPT_WAIT_S if isinstance(error, TooLarge) else COME_BACK_S
+    wait_s = max(error.retry_after_s, 1.0) if isinstance(error, Throttled) else wait_s
     if code in (code_pb2.RESOURCE_EXHAUSTED, code_pb2.UNAVAILABLE):
         delay = Duration()
         delay.FromMilliseconds(int(wait_s * 1000))
@@ -55,6 +60,8 @@ def _judge(error: BaseException, now_ms: int) -> tuple[int, str, dict[str, str]]
             return code_pb2.RESOURCE_EXHAUSTED, "TOO_LARGE", {}
         case PeerFault():
             return code_pb2.INVALID_ARGUMENT, "MALFORMED", {}
+        case Throttled():
+            return code_pb2.RESOURCE_EXHAUSTED, "THROTTLED", {"what": error.what}
         case Outdone():
             return code_pb2.ABORTED, "OTHER_STREAM_STAYS", {}
         case Stopping():

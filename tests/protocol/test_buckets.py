@@ -51,7 +51,31 @@ def test_a_clock_that_goes_back_fills_nothing(rate: Rate, steps: list[tuple[floa
     for _, amount in steps:
         before = buckets.refilled(bucket, 1000.0).tokens
         bucket = buckets.charged(bucket, amount, 1000.0 - back_s)
-        assert bucket.tokens <= before - amount + 1e-6
+        assert bucket.tokens <= max(before - amount, -max(rate.burst, amount)) + 1e-6
+
+
+@given(RATE, STEPS)
+def test_a_peer_that_was_bad_for_long_owes_no_more_than_one_burst(rate: Rate, steps: list[tuple[float, int]]) -> None:
+    bucket = buckets.full(rate, 0.0)
+    for _, amount in steps:
+        bucket = buckets.charged(bucket, amount, 0.0)
+        assert -bucket.tokens <= max(rate.burst, amount)
+
+
+@given(KIND, st.lists(st.floats(0, 100), max_size=300))
+def test_what_can_be_refused_is_had_at_the_rate_however_often_it_is_asked_for(kind: What, pauses: list[float]) -> None:
+    clock = Clock()
+    begun_s, had, asked = clock.now_s, 0, 0
+    allowance = Allowance(clock)
+    for pause_s in pauses:
+        clock.now_s += pause_s / RATES[kind].per_s / 100
+        asked += 1
+        wait_s = allowance.take(kind)
+        had += wait_s == 0
+        assert had <= RATES[kind].burst + RATES[kind].per_s * (clock.now_s - begun_s) + 1e-6
+    assert allowance.over[kind] == asked - had
+    clock.now_s += 1 / RATES[kind].per_s
+    assert allowance.take(kind) == 0.0
 
 
 @given(RATE, st.integers(1, 100_000))

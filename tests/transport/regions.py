@@ -6,6 +6,7 @@ region's business, and the transport must carry them without looking.
 
 import asyncio
 import datetime
+import time
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -13,6 +14,7 @@ from pathlib import Path
 
 from gateway.ports import BackOff, Peer
 from gateway.protocol import codec
+from gateway.protocol.buckets import Allowance, Episode, What
 from gateway.protocol.values import (
     Delivered,
     Envelope,
@@ -81,6 +83,9 @@ class TestRegion:
         self.hearing: dict[int, int] = defaultdict(int)
         self.most_hearing: dict[int, int] = defaultdict(int)
         self.rosters: list[Signed] = []
+        self.seconds: Callable[[], float] = time.monotonic
+        self.allowances: dict[int, Allowance] = {}
+        self.episodes: list[tuple[int, What, bool]] = []  # peer, kind, whether it began
         self.wake: Callable[[int], None] = lambda _: None
         self._changed = asyncio.Event()
 
@@ -110,6 +115,13 @@ class TestRegion:
 
     def peers(self) -> Mapping[int, Peer]:
         return {code: peer for code, peer in self.roster.peers.items() if code != self.code}
+
+    def allowance(self, peer: int) -> Allowance:
+        def told(episode: Episode, begins: bool) -> None:
+            self.episodes.append((peer, episode.what, begins))
+            self._changed.set()
+
+        return self.allowances.setdefault(peer, Allowance(lambda: self.seconds(), told))
 
     async def opened(self, peer: int) -> Sequence[Message]:
         self.cursor.pop(peer, None)

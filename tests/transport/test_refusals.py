@@ -257,12 +257,12 @@ async def test_too_many_frames_in_an_envelope(town: Make) -> None:
     assert not b.region.held[HANGZHOU]
 
 
-PULL = "application/vnd.hutong.pull.v1"
+LATER = "application/vnd.hutong.later.v1"
 
 
 @pytest.mark.parametrize(
     ("unknown", "name"),
-    [(b"\xaa\x06\x00", "field 101"), (messages.encode(signed(PULL, b"0")), f"control {PULL}")],
+    [(b"\xaa\x06\x00", "field 101"), (messages.encode(signed(LATER, b"0")), f"control {LATER}")],
     ids=["a field of a later version", "a control of a later version"],
 )
 async def test_an_unknown_kind_of_message_is_refused_by_name_and_the_stream_goes_on(
