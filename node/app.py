@@ -181,4 +181,7 @@ def _status(found: links.Standing) -> PeerStatus:
         next_dial_ms=found.back_off.next_dial_ms,
         last_contact_ms=found.back_off.last_contact_ms,
         last_error=found.back_off.last_error,
+        throttled_since_ms=found.throttled_since_ms,
+        throttled_for=found.throttled_for,
+        over=found.over,
     )

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import time
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import structlog
@@ -13,16 +16,18 @@ from sqlalchemy import delete, insert, select
 
 from gateway.ports import BackOff, Peer
 from gateway.protocol import codec, limits
+from gateway.protocol.buckets import Allowance, Episode, What
 from gateway.protocol.channel import Condition
-from gateway.protocol.errors import ProtocolError
+from gateway.protocol.errors import Malformed, ProtocolError
 from gateway.protocol.members import Roster
 from gateway.protocol.suite import SUITES
-from gateway.protocol.values import Fault, Hello, Message, NotReady, Parcel, Signed, Standing
+from gateway.protocol.values import Fault, Hello, Message, NotReady, Parcel, Receipt, Signed, Standing
 from node.errors import NodeError
 from node.services import founding
 from node.services.exchange import Exchange
 from node.services.handshake import Begin, Hear, HearReceipt
 from node.services.office import Office
+from node.services.receive import Receive
 from node.services.repair import SayRepair
 from node.services.writer import WriterThread
 from node.store import schema
@@ -52,6 +57,11 @@ class LocalRegion:
         self._wake: Callable[[int], None] = lambda _peer: None
         self._progress: dict[int, _Progress] = {}
         self._asking: dict[int, list[asyncio.Future[Standing]]] = {}
+        self._allowances: dict[int, Allowance] = {}
+        self._taken: dict[int, int] = {}  # per peer, the largest of my receipts since its stream began
+        self._refused: deque[tuple[int, int]] = deque()  # peer and frames in vain, from the writer's thread
+        writer.writer.on_refused(lambda peer, frames: self._refused.append((peer, frames)))
+        exchange.credit_frames = lambda peer: self.allowance(peer).credit_frames()
         with store.read() as conn:
             self._back_offs = {
                 r.peer: BackOff(
@@ -83,15 +93,23 @@ class LocalRegion:
             self._peers = (roster.version, _peers(roster, self._office.me))
         return self._peers[1]
 
+    def allowance(self, peer: int) -> Allowance:
+        allowance = self._allowances.get(peer)
+        if allowance is None:
+            allowance = self._allowances[peer] = Allowance(time.monotonic, partial(_tell, peer))
+        return allowance
+
     async def opened(self, peer: int) -> Sequence[Message]:
         self._progress.pop(peer, None)
+        self._taken.pop(peer, None)
         if self._is_quarantined(peer):
             return await self._put(peer, SayRepair(peer=peer))
         return await self._put(peer, Begin(peer=peer))
 
     async def hear(self, peer: int, message: Message) -> Sequence[Message]:
         if isinstance(message, Fault):
-            log.error("peer_found_fault", peer=peer, what=message.what)
+            if not self.allowance(peer).is_throttled(What.HANDSHAKES):  # whoever says many fills no log with them
+                log.error("peer_found_fault", peer=peer, what=message.what)
             return ()
         if isinstance(message, NotReady) and self._writer.writer.channels[peer].condition is not Condition.OPEN:
             return ()
@@ -103,6 +121,8 @@ class LocalRegion:
             if self._exchange.sending.received(peer, command.receipt.size):
                 self._writer.submit_patiently([command]).add_done_callback(_log_refusal)
                 self._wake(peer)
+            else:
+                self.allowance(peer).charge(What.REPEATS)
             return ()
         if isinstance(command, Hear) and isinstance(command.message, Standing):
             for asker in self._asking.pop(peer, ()):
@@ -112,9 +132,24 @@ class LocalRegion:
 
     async def _put(self, peer: int, command: Any) -> Sequence[Message]:
         (result,) = await asyncio.wrap_future(self._writer.submit([command]))
-        if isinstance(result, Exception):
+        self._charge(peer, command, result)
+        if isinstance(result, Exception) and not self.allowance(peer).is_throttled(What.MALFORMED):
             log.warning("message_refused", peer=peer, error=_told(result))
         return self._exchange.answers(self._writer.writer.channels.get(peer), result)
+
+    def _charge(self, peer: int, command: Any, result: Any) -> None:
+        """What a message has cost, where only this side knows."""
+        while self._refused:
+            other, frames = self._refused.popleft()
+            if frames:
+                self.allowance(other).charge(What.REFUSED, frames)
+        if isinstance(result, Malformed):  # said to the peer; other faults end the stream, and are charged there
+            self.allowance(peer).charge(What.MALFORMED)
+        elif isinstance(command, Receive) and not isinstance(result, Exception):
+            if isinstance(result, Receipt) and result.size > self._taken.get(peer, -1):
+                self._taken[peer] = result.size
+            else:
+                self.allowance(peer).charge(What.REPEATS)
 
     async def next(self, peer: int) -> Parcel | None:
         return self._exchange.parcel(self._writer.writer.channels.get(peer))
@@ -199,6 +234,14 @@ class LocalRegion:
     def _trust(self, rosters: Sequence[Signed]) -> Roster:
         with self._store.write() as conn:
             return founding.trust(conn, rosters, self._office.clock())
+
+
+def _tell(peer: int, episode: Episode, begins: bool) -> None:
+    """One line when a peer is throttled, one when it is no longer; none per message."""
+    if begins:
+        log.warning("peer_throttled", peer=peer, what=str(episode.what))
+    else:
+        log.info("peer_throttled_no_longer", peer=peer, what=str(episode.what), over=episode.over)
 
 
 def _log_refusal(future: Future[list[Any]]) -> None:

@@ -7,7 +7,8 @@ hashing (the writer's).
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from dataclasses import replace
 from typing import Any
 
 from gateway.protocol import codec, limits, suite
@@ -17,6 +18,7 @@ from gateway.protocol.values import (
     Delivered,
     Envelope,
     Fault,
+    Fenced,
     Gap,
     Head,
     Log,
@@ -26,6 +28,7 @@ from gateway.protocol.values import (
     Receipt,
     Repair,
     Signed,
+    Standing,
 )
 from node.services.handshake import Begin, Hear, HearReceipt
 from node.services.office import Office
@@ -41,6 +44,8 @@ class Exchange:
     def __init__(self, office: Office, store: Store) -> None:
         self._office = office
         self.sending = Sending(store)
+        #: By how many frames a peer's log may grow before the next receipt.
+        self.credit_frames: Callable[[int], int] = lambda _peer: limits.CREDIT_FRAMES
 
     # -- what came ---------------------------------------------------------------------------------------------------
 
@@ -125,10 +130,17 @@ class Exchange:
     def _sign(self, channel: Channel | None, value: Any) -> Message:
         if isinstance(value, Gap | NotReady | Signed):
             return value
+        if isinstance(value, Fenced | Standing) and channel is not None:
+            value = replace(value, credit_size=self._credit(channel))
         signed = self._office.signing_key.sign(codec.payload_type_of(value), codec.encode_payload(value))
         if isinstance(value, Receipt):
-            return Delivered(receipt=signed, credit_size=channel.granted if channel else value.size)
+            return Delivered(receipt=signed, credit_size=self._credit(channel) if channel else value.size)
         return signed
+
+    def _credit(self, channel: Channel) -> int:
+        """What is granted now. Beyond what may be granted at all an envelope is refused; between the two it may have
+        crossed a lower grant on its way, and is taken."""
+        return min(channel.granted, channel.held + self.credit_frames(channel.peer))
 
     def parcel(self, channel: Channel | None) -> Parcel | None:
         """The next committed frames for a peer, under a head signed now; None when there is nothing to send yet."""

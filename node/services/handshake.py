@@ -169,4 +169,6 @@ def hear_receipt(command: HearReceipt, office: Office, batch: Batch) -> None:
         nonce = receipt.epoch.nonce.to_bytes(8, "big")
         row = (log, receipt.size, receipt.epoch.number, nonce, receipt.root, receipt.received_at_ms, command.signed)
         bulk.insert(batch.conn, schema.receipt, [row])
-    batch.set_channel(replace(after, credit=max(after.credit, command.credit_size)))
+    # The latest word counts, also when it is less than the one before; not that of a receipt that comes late.
+    credit = command.credit_size if receipt.size >= channel.receipted else after.credit
+    batch.set_channel(replace(after, credit=credit))

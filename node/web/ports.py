@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from gateway.protocol.values import Standing
@@ -23,6 +23,9 @@ class PeerStatus:
     next_dial_ms: int = 0
     last_contact_ms: int = 0  # the peer's last authenticated contact
     last_error: str = ""
+    throttled_since_ms: int = 0  # 0 when it is not throttled
+    throttled_for: tuple[str, ...] = ()  # kinds of cost of which it had too much
+    over: Mapping[str, int] = field(default_factory=dict)  # per kind, how much too much, since the process began
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
