@@ -84,6 +84,12 @@ def successors(region: Region | None, today: int) -> tuple[int, ...]:
     return tuple(s.successor for s in listed if s.date <= today)
 
 
+def status_of(region: Region, today: int) -> Status:
+    """Its status on this business date; one whose successor answers for its final logs has withdrawn with them."""
+    gone = any(s.assumed is not None and s.date <= today for s in region.successions)
+    return Status.WITHDRAWN if gone else region.status
+
+
 class Objection(NamedTuple):
     """Why a message may not pass, and which code to use instead, if one is known."""
 
@@ -102,7 +108,7 @@ def objection(roster: Roster, source: int, destination: int, matter: Matter | No
         region = roster.find(code)
         if region is None:
             return Objection(Reason.REGION_UNKNOWN, code)
-        if not passes(region.status, way, matter):
+        if not passes(status_of(region, today), way, matter):
             # A code that was merged away and withdrawn is looked for where it went.
             heirs = successors(region, today) if way is Way.TO and matter is Matter.OFFER else ()
             return Objection(Reason.REGION_MOVED if heirs else Reason.REGION_NOT_ACTIVE, code, *heirs[:1])
@@ -125,14 +131,14 @@ def receiving(roster: Roster, peer: int, me: int, today: int) -> Judge:
     nothing. A request from a region that is not listed is refused as from one that is not active."""
     theirs, mine = roster.find(peer), roster.find(me)
     here = mine is None or (mine.status is Status.ACTIVE and not successors(mine, today))
-    if here and theirs is not None and theirs.status is Status.ACTIVE:
+    if here and theirs is not None and status_of(theirs, today) is Status.ACTIVE:
         return _nothing
 
     def judge(kind: int, reply: bool, body: object) -> Objection | None:
         matter = matter_of(kind, reply, isinstance(body, Offer) and body.purpose == Purpose.REVERSAL)
         if matter is Matter.ANSWER:
             return None  # it is in the log, and it ends what was asked
-        if theirs is None or not passes(theirs.status, Way.FROM, matter):
+        if theirs is None or not passes(status_of(theirs, today), Way.FROM, matter):
             return Objection(Reason.REGION_NOT_ACTIVE, peer)
         # Whether the peer should have offered at all once its code was given up is its own affair: when it decided to
         # cannot be told from here.
@@ -178,5 +184,5 @@ def endings(roster: Roster, today: int) -> Iterator[Ending]:
 
 __all__ = [
     "PASSES", "STREAMS", "Ending", "Judge", "Matter", "Objection", "Way",
-    "endings", "matter_of", "may", "objection", "passes", "receiving", "successors",
+    "endings", "matter_of", "may", "objection", "passes", "receiving", "status_of", "successors",
 ]  # fmt: skip

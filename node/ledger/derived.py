@@ -28,6 +28,7 @@ class Rows:
     lots: list[tuple[Any, ...]] = field(default_factory=list)
     lot_entries: list[tuple[int, int, int]] = field(default_factory=list)
     transfers: list[tuple[Any, ...]] = field(default_factory=list)
+    claims: list[tuple[Any, ...]] = field(default_factory=list)
 
 
 class Derived:

@@ -104,6 +104,35 @@ class Reviewed(Entry, frozen=True, kw_only=True, tag="review"):
     decision: Decision
 
 
+class Voided(Entry, frozen=True, kw_only=True, tag="void"):
+    """Holds were given back without an answer of the peer: it is resolved, or the offer never left the outbox."""
+
+    peer: int
+    by: str
+    decisions: list[Decision]
+    undelivered: bool = False  # a cancel stands in the offer's place
+
+
+class Claimed(Entry, frozen=True, kw_only=True, tag="claim"):
+    """An amount was claimed of a peer. Moves no points."""
+
+    no: int
+    peer: int
+    cause: int
+    id: str
+    category: str
+    amount: int
+    because: str
+
+
+class Ended(Entry, frozen=True, kw_only=True, tag="end"):
+    """The channel with a resolved region was closed: what was said, up to `size`, is final as it is."""
+
+    peer: int
+    size: int
+    held: int
+
+
 class Expired(Entry, frozen=True, kw_only=True, tag="expire"):
     """What remained of expired lots went to breakage: (lot, balance, category, units, posting)."""
 
@@ -120,7 +149,7 @@ class Asked(Entry, frozen=True, kw_only=True, tag="ask"):
     transfer: int
 
 
-AnyEntry = Opened | Balanced | Awarded | Spent | Held | Applied | Reviewed | Expired | Asked
+AnyEntry = Opened | Balanced | Awarded | Spent | Held | Applied | Reviewed | Expired | Asked | Voided | Claimed | Ended
 
 encode = msgspec.json.Encoder(order="deterministic").encode
 _decoder = msgspec.json.Decoder(AnyEntry)

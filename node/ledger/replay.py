@@ -57,6 +57,7 @@ class Replay:
         self._held_ids: dict[bytes, int] = {}
         self._promised: dict[bytes, journal.Held] = {}  # request to reverse -> the hold that grants it
         self._reviewed: dict[int, _Offered] = {}
+        self._taken_back: set[int] = set()  # transfers in the place of whose offer stands a cancel
 
     def apply(self, entry: journal.AnyEntry) -> None:
         """What one entry of the journal did."""
@@ -81,6 +82,15 @@ class Replay:
                 self._apply(entry)
             case journal.Reviewed():
                 self._review(entry)
+            case journal.Voided():
+                self._void(entry)
+            case journal.Claimed():
+                id_ = bytes.fromhex(entry.id)
+                claim = (entry.no, entry.peer, entry.cause, id_, entry.category, entry.amount, entry.because, entry.at)
+                self.rows.claims.append(claim)
+            case journal.Ended():
+                if (self.said.get(entry.peer, 0), self.heard.get(entry.peer, 0)) != (entry.size, entry.held):
+                    self._fault("channels", f"the channel with {entry.peer} was closed at another size")
             case journal.Expired():
                 self._expire(entry)
 
@@ -90,6 +100,8 @@ class Replay:
             self._outgoing(sent, State.HELD, 0, None, None)
         for no, offered in self._reviewed.items():
             self._incoming(no, offered, State.IN_REVIEW, 0, balance=offered.balance)
+        for no in self._taken_back:
+            self._fault("said", f"a cancel stands in the place of the offer of transfer {no}, which was not voided")
         for request in self._promised:
             self._fault("said", f"points were held for the request {request.hex()}, which was never heard")
 
@@ -174,6 +186,8 @@ class Replay:
         number = at if at < self._logs.numbered(peer) else None
         if message is None:
             self._fault("said", f"{kind.name} {id_.hex()} was to be number {at} to {peer} and is not there")
+        elif kind == Kind.OFFER and (message.kind, message.reply, message.id) == (Kind.CANCEL, False, id_):
+            pass  # taken back before it was numbered
         elif (message.kind, message.reply, message.id) != (kind, reply, id_):
             self._fault("said", f"number {at} to {peer} is not the {kind.name} {id_.hex()} that was decided")
         elif reason and message.body and codec.decode_refuse(message.body) != reason:
@@ -192,6 +206,9 @@ class Replay:
     def _offer(self, e: journal.Held) -> None:
         id_ = bytes.fromhex(e.id)
         number, message = self._say(e.destination, Kind.OFFER, False, id_)
+        if message is not None and message.kind == Kind.CANCEL:
+            self._taken_back.add(e.transfer)
+            number = message = None
         if message is not None:
             said = (message.category, message.amount, message.arriving)
             if said != (self._codes.get(e.category), e.amount, e.arriving):
@@ -238,6 +255,24 @@ class Replay:
             self._check_reason(e.peer, d, message)
             self._give_back(held, d)
         self._outgoing(waiting, state, 0 if accepted else d.reason, d.number, e.at)
+
+    def _void(self, e: journal.Voided) -> None:
+        for d in e.decisions:
+            waiting = self._held.pop(d.transfer, None)
+            if waiting is None or waiting.held.destination != e.peer:
+                self._fault("heard", f"transfer {d.transfer} was voided and was not held for {e.peer}")
+                continue
+            held = waiting.held
+            del self._held_ids[bytes.fromhex(held.id)]
+            if e.undelivered != (held.transfer in self._taken_back):
+                self._fault("said", f"transfer {d.transfer} was voided; its offer does not stand as that says")
+            self._taken_back.discard(held.transfer)
+            if (d.state, d.amount, d.balance) != (State.VOIDED, held.amount, held.balance):
+                self._fault("heard", f"transfer {d.transfer} was voided otherwise than it was held")
+            faces = self._book(clearing(e.peer), held.category)
+            self._post(e, d.posting, Phase.VOID, held.balance, faces, held.amount, transfer=held.transfer)
+            self._give_back(held, d)
+            self._outgoing(waiting, State.VOIDED, d.reason, None, e.at)
 
     def _check_reason(self, peer: int, d: journal.Decision, message: Message) -> None:
         try:

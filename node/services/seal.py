@@ -44,6 +44,13 @@ def seal(batch: Batch) -> None:
             _number(batch, channel, waiting)
 
 
+def number_all(batch: Batch, peer: int) -> None:
+    """Number whatever waits for a peer that nobody will say anything to again: the log is complete, and ends."""
+    while batch.books.outboxes.get(peer):
+        waiting = _take_from_outbox(batch, peer)
+        _number(batch, batch.channel(peer), waiting)
+
+
 def _number(batch: Batch, channel: Channel, waiting: Sequence[Waiting]) -> None:
     for chunk in _chunks(waiting):
         first_root = channel.out_frontier.root()

@@ -278,8 +278,11 @@ def hold(
     batch.new_transfer(transfer)
 
 
-def settle(transfer: Transfer, kind: int, reason: int, number: int, batch: Batch) -> journal.Decision:
-    """The destination has answered: post the hold, or void it and give the units back to the lots they came from."""
+def settle(transfer: Transfer, kind: int, reason: int, number: int | None, batch: Batch) -> journal.Decision:
+    """The destination has answered: post the hold, or void it and give the units back to the lots they came from.
+
+    `number` of the answer; None where it will never come and the roster, or two people, decide instead.
+    """
     accepted = kind == Kind.ACCEPT
     transfer.state = step(transfer.state, Event.ACCEPT if accepted else Event.REFUSE)
     transfer.reason = 0 if accepted else reason
@@ -294,8 +297,9 @@ def settle(transfer: Transfer, kind: int, reason: int, number: int, batch: Batch
     batch.changed(transfer)
     batch.event(EventKind.POSTED if accepted else EventKind.VOIDED, transfer)
     return journal.Decision(
-        number, transfer.no, int(transfer.state), transfer.reason, posting, balance, transfer.amount, returned, expires
-    )
+        number or 0, transfer.no, int(transfer.state), transfer.reason, posting, balance, transfer.amount, returned,
+        expires,
+    )  # fmt: skip
 
 
 def _give_back(transfer: Transfer, held: int, posting: int, batch: Batch) -> tuple[list[tuple[int, int]], list[int]]:

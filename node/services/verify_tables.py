@@ -17,6 +17,7 @@ ROWS_AT_ONCE = 4096
 """Rows compared in one query."""
 
 _LOT = tuple(c.name for c in schema.lot.columns if c.name != "remaining")
+_CLAIM = tuple(c.name for c in schema.claim.columns if c.name != "state")
 _ORIGIN = ("granted", "issuer", "evidence", "because", "further")
 
 
@@ -37,6 +38,7 @@ class TablesCheck:
         self._compare_origins([(row[0], row[-1]) for row in rows.lots if row[-1]])
         self._compare_entries(rows.lot_entries)
         self._compare("transfers", schema.transfer, tuple(c.name for c in schema.transfer.columns), rows.transfers)
+        self._compare("claims", schema.claim, _CLAIM, rows.claims)
 
     def _compare(self, code: str, table: Table, columns: tuple[str, ...], derived: Sequence[tuple[Any, ...]]) -> None:
         self._totals[table] = self._totals.get(table, 0) + len(derived)
@@ -104,6 +106,7 @@ class TablesCheck:
             schema.lot: "lots",
             schema.lot_entry: "lot_entries",
             schema.transfer: "transfers",
+            schema.claim: "claims",
         }
         for table, code in codes.items():
             there = self._conn.scalar(select(func.count()).select_from(table)) or 0

@@ -32,10 +32,12 @@ from node.services import (
     handshake,
     offer,
     receive,
+    resolution,
     reversal,
     seal,
     spend,
     transfer,
+    void,
 )
 from node.services.command import HANDLERS
 from node.services.office import Office
@@ -49,7 +51,7 @@ PATIENCE_S = 0.02
 COMMANDS_PER_BATCH = 4096
 """Commands taken into one transaction. An envelope counts as one."""
 
-REGISTERED = (account, address, award, expiry, handshake, offer, receive, reversal, spend, transfer)
+REGISTERED = (account, address, award, expiry, handshake, offer, receive, resolution, reversal, spend, transfer, void)
 """The modules whose commands this writer takes."""
 
 log = structlog.get_logger(__name__)

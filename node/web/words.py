@@ -26,7 +26,7 @@ AnyPurpose = Literal["relocation", "guest_award", "activity", "donation", "rever
 AnyEvent = Literal["posted", "voided", "arrived", "accepted", "refused", "reversal_asked", "reversal_refused"]
 AnyReversal = Literal["asked", "granted", "refused"]
 AnyAccount = AccountWord
-AnyCondition = Literal["open", "quarantined", "restored", "abandoned", "unused"]
+AnyCondition = Literal["open", "quarantined", "restored", "abandoned", "closed", "unused"]
 
 STATES: dict[int, AnyState] = {
     State.HELD: "held",
@@ -68,6 +68,7 @@ CONDITIONS: dict[int, AnyCondition] = {
     Condition.QUARANTINED: "quarantined",
     Condition.RESTORED: "restored",
     Condition.ABANDONED: "abandoned",
+    Condition.CLOSED: "closed",
 }
 REASONS: dict[int, str | None] = {0: None, **{reason: reason.name.lower() for reason in Reason}}
 
