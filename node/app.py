@@ -25,6 +25,7 @@ from node.services import doubled, founding
 from node.services.exchange import Exchange
 from node.services.expiry import Sweep
 from node.services.office import Office
+from node.services.revocation import JudgeKeys
 from node.services.writer import Writer, WriterThread
 from node.store.engine import open_store
 from node.store.migrate import migrate
@@ -83,6 +84,7 @@ class Node:
         gc.freeze()
         gc.set_threshold(100_000, 20, 50)
         sys.setswitchinterval(0.001)
+        await self.submit([JudgeKeys()])  # a roster may have come in while the node was down
         await self.courier.start()
         self._runner = web.AppRunner(application(self), access_log=None, shutdown_timeout=5.0)
         await self._runner.setup()

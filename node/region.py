@@ -27,6 +27,7 @@ from node.services import founding
 from node.services.exchange import Exchange
 from node.services.handshake import Begin, Hear, HearReceipt
 from node.services.office import Office
+from node.services.revocation import JudgeKeys
 from node.services.receive import Receive
 from node.services.repair import SayRepair
 from node.services.writer import WriterThread
@@ -57,6 +58,7 @@ class LocalRegion:
         self._wake: Callable[[int], None] = lambda _peer: None
         self._progress: dict[int, _Progress] = {}
         self._asking: dict[int, list[asyncio.Future[Standing]]] = {}
+        self._adopting = asyncio.Lock()
         self._allowances: dict[int, Allowance] = {}
         self._taken: dict[int, int] = {}  # per peer, the largest of my receipts since its stream began
         self._refused: deque[tuple[int, int]] = deque()  # peer and frames in vain, from the writer's thread
@@ -228,12 +230,24 @@ class LocalRegion:
         return found[: limits.ROSTERS_PER_PAGE], len(found) > limits.ROSTERS_PER_PAGE
 
     async def hear_rosters(self, rosters: Sequence[Signed]) -> None:
-        self._office.roster = await asyncio.to_thread(self._trust, rosters)
-        log.info("roster_in_force", version=self._office.roster.version)
+        async with self._adopting:
+            known = set(self.peers())
+            newest = await asyncio.to_thread(self._trust, rosters)
+            if newest.version <= self._office.roster.version:
+                return
+            self._office.roster = newest
+            # Nothing is awaited in between: what was verified under the roster before is in the writer's queue already.
+            judging = self._writer.submit([JudgeKeys()])
+            log.info("roster_in_force", version=newest.version)
+            for code in self.peers().keys() - known:
+                self._wake(code)
+        for failed in await asyncio.wrap_future(judging):
+            if isinstance(failed, Exception):
+                log.error("revoked_keys_not_judged", error=_told(failed))
 
     def _trust(self, rosters: Sequence[Signed]) -> Roster:
         with self._store.write() as conn:
-            return founding.trust(conn, rosters, self._office.clock())
+            return founding.trust(conn, founding.unknown(conn, rosters), self._office.clock())
 
 
 def _tell(peer: int, episode: Episode, begins: bool) -> None:

@@ -43,6 +43,12 @@ def newest_version(store: Store) -> int:
         return conn.scalar(select(func.max(schema.roster.c.version))) or 0
 
 
+def unknown(conn: Connection, rosters: Sequence[Signed]) -> list[Signed]:
+    """Those of the rosters that are not kept here already: several peers may hand over the same ones at once."""
+    kept = {codec.decode_signed(signed).payload for signed in conn.scalars(select(schema.roster.c.signed))}
+    return [signed for signed in rosters if signed.payload not in kept]
+
+
 def trust(conn: Connection, rosters: Sequence[Signed], now_ms: int | None = None) -> Roster:
     """Keep rosters that follow those already kept, each verified against the one before it. Returns the newest.
 
