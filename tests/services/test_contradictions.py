@@ -17,8 +17,7 @@ import pytest
 from gateway.protocol import channel as channels
 from gateway.protocol import codec, merkle
 from gateway.protocol.channel import Condition
-from gateway.protocol.errors import Malformed
-from gateway.protocol.values import Delivered, Draft, NotReady, Receipt
+from gateway.protocol.values import Draft, NotReady
 from node.services.handshake import Begin
 from node.services.verify import verify
 from node.store.engine import open_store
@@ -198,30 +197,3 @@ def test_a_node_restored_from_a_backup_stops(new_database: Any, tmp_path: Path, 
             assert [check for check in verify(region.store) if not check.ok] == []
     for store in stores:
         store.close()
-
-
-def test_a_receipt_for_more_than_was_said_stops_the_channel(regions: Regions) -> None:
-    _, a, b = three(regions)
-    before = ledger(a)
-    _receipt(a, b, size=7, root=bytes(32))
-    assert condition(a, B) is Condition.RESTORED
-    assert ledger(a) == before
-
-
-def test_a_receipt_for_another_history_is_refused(regions: Regions) -> None:
-    made, a, b = three(regions)
-    a.one(order(address(b, "B"), 10))
-    before = rows(a)
-    with pytest.raises(Malformed, match="another history"):
-        raise _receipt(a, b, size=1, root=bytes(32))
-    assert rows(a) == before
-    made.pump()
-    assert points(b, "B") == (10, 0, 0)
-
-
-def _receipt(a: TestRegion, b: TestRegion, **changes: Any) -> Any:
-    channel = a.writer.channels[B]
-    receipt = Receipt(log=channel.out, epoch=channel.epoch, received_at_ms=a.clock(), **changes)
-    signed = b.office.signing_key.sign(codec.RECEIPT, codec.encode_payload(receipt))
-    command = a.exchange.command(B, Delivered(receipt=signed, credit_size=1))
-    return a.do(command)[0]

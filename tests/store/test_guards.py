@@ -71,14 +71,21 @@ def test_a_table_cannot_be_emptied_at_once(new_database: NewDatabase, table: Tab
 
 @pytest.mark.parametrize("table", guards.MUTABLE, ids=str)
 def test_only_what_may_change_changes(store: Store, table: Table) -> None:
-    given = {"clears": 5} if table is schema.lot else {}
-    fill(store, table, row(table, **given))
+    given = {schema.lot: {"clears": 5}, schema.repair: {"mine": None}}
+    fill(store, table, row(table, **given.get(table, {})))
     for column in table.columns:
         statement = f'UPDATE {table.name} SET "{column.name}" = "{column.name}"'
         if column.name in guards.MUTABLE[table]:
             allowed(store, statement)
         else:
             refused(store, table, statement, "only .* may change")
+
+
+def test_what_both_regions_have_signed_stays(store: Store) -> None:
+    fill(store, schema.repair, row(schema.repair))
+    for column in ("payload", "mine", "theirs", "at_ms"):
+        statement = f'UPDATE repair SET "{column}" = "{column}"'
+        refused(store, schema.repair, statement, "what both regions have signed")
 
 
 def test_an_award_of_the_region_cannot_become_provisional(store: Store) -> None:
