@@ -27,9 +27,9 @@ from node.services import founding
 from node.services.exchange import Exchange
 from node.services.handshake import Begin, Hear, HearReceipt
 from node.services.office import Office
-from node.services.revocation import JudgeKeys
 from node.services.receive import Receive
 from node.services.repair import SayRepair
+from node.services.revocation import JudgeKeys
 from node.services.writer import WriterThread
 from node.store import schema
 from node.store.engine import Store

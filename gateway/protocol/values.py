@@ -377,5 +377,20 @@ class Delivered:
     credit_size: int
 
 
-Message = Hello | Envelope | Parcel | Delivered | Signed | Gap | NotReady | Fault | Page
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RosterHeld:
+    """Which roster the speaker holds; from whoever holds a newer one it asks for that."""
+
+    version: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RosterPart:
+    """A piece of a page of rosters."""
+
+    data: bytes
+    last: bool
+
+
+Message = Hello | Envelope | Parcel | Delivered | Signed | Gap | NotReady | Fault | Page | RosterHeld | RosterPart
 """Everything that travels on a stream; a bare :class:`Signed` is a control message."""

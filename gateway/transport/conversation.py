@@ -19,11 +19,10 @@ from gateway.ports import Peer, Region
 from gateway.protocol import codec, limits
 from gateway.protocol.buckets import What
 from gateway.protocol.errors import Malformed, PeerFault, TooLarge
-from gateway.protocol.values import Delivered, Envelope, Fault, Hello, Message, Page, Signed
+from gateway.protocol.values import Delivered, Envelope, Fault, Hello, Message, Page, RosterHeld, RosterPart, Signed
 from gateway.transport import messages
 from gateway.transport.admission import member
 from gateway.transport.errors import Ended, Stopping, describe
-from gateway.transport.messages import RosterHeld, RosterPart
 from gateway.transport.rosters import RosterTalk
 
 #: What is said at the end (a receipt, the rule that was broken) gets this long to leave, in seconds.
@@ -49,7 +48,7 @@ class Stream(Protocol):
         ...
 
 
-def _cost(message: Message | RosterHeld | RosterPart | messages.Unknown) -> What | None:
+def _cost(message: Message | messages.Unknown) -> What | None:
     """What a message costs for coming at all; of envelopes and receipts the region knows whether they bring news."""
     match message:
         case Envelope() | Delivered():
@@ -88,7 +87,7 @@ class Conversation:
         self._region, self._stream, self._presented, self._greeting = region, stream, presented, greeting
         self._allowance, self._write_wait_s = region.allowance(peer.code), write_wait_s
         self._rosters = RosterTalk(region, peer.code)
-        self._outbox: deque[Message | RosterHeld | RosterPart] = deque()
+        self._outbox: deque[Message] = deque()
         self._wake, self._over = asyncio.Event(), asyncio.Event()
         self._failure: Exception | None = None
         self._met_unknown = False
@@ -178,7 +177,7 @@ class Conversation:
                 async with asyncio.timeout(wait_s):
                     await self._over.wait()
 
-    async def _take_in(self, message: Message | RosterHeld | RosterPart | messages.Unknown) -> None:
+    async def _take_in(self, message: Message | messages.Unknown) -> None:
         """Envelopes and receipts overlap, in the order they came; everything else waits until they are done."""
         if (what := _cost(message)) is not None:
             self._allowance.charge(what)
@@ -258,7 +257,7 @@ class Conversation:
             self._fail(e)
         await self._flush()
 
-    async def _write(self, message: Message | RosterHeld | RosterPart) -> None:
+    async def _write(self, message: Message) -> None:
         try:
             async with asyncio.timeout(self._write_wait_s):
                 await self._stream.write(messages.encode(message))

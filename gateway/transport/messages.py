@@ -22,6 +22,8 @@ from gateway.protocol.values import (
     NotReady,
     Page,
     Parcel,
+    RosterHeld,
+    RosterPart,
     Signed,
 )
 from gateway.v1 import channel_pb2, roster_pb2
@@ -36,28 +38,13 @@ ROSTER_PART_BYTES = 1 << 20
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class RosterHeld:
-    """Which roster the speaker holds; from whoever holds a newer one it asks for that."""
-
-    version: int
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class RosterPart:
-    """A piece of a page of rosters."""
-
-    data: bytes
-    last: bool
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
 class Unknown:
     """A message of a kind this version does not know. Refused by name; the stream goes on."""
 
     name: str
 
 
-def encode(message: Message | RosterHeld | RosterPart) -> bytes:
+def encode(message: Message) -> bytes:
     """The bytes of one message on a stream."""
     m = channel_pb2.Message()
     match message:
@@ -102,7 +89,7 @@ def _hello_message(hello: Hello) -> channel_pb2.Hello:
     )
 
 
-def decode(data: bytes) -> Message | RosterHeld | RosterPart | Unknown:
+def decode(data: bytes) -> Message | Unknown:
     """One message from a stream. Raises TooLarge before parsing what is over a limit, Malformed for what is no message.
 
     Frames and bodies inside an envelope are left as bytes: the region judges them after the signature.

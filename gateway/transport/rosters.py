@@ -10,8 +10,9 @@ from collections.abc import Sequence
 
 from gateway.ports import Region
 from gateway.protocol.errors import Malformed
+from gateway.protocol.values import RosterHeld, RosterPart
 from gateway.transport import messages
-from gateway.transport.messages import ROSTER_PAGE_BYTES, ROSTER_PART_BYTES, RosterHeld, RosterPart
+from gateway.transport.messages import ROSTER_PAGE_BYTES, ROSTER_PART_BYTES
 
 Said = Sequence[RosterHeld | RosterPart]
 
