@@ -9,11 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from gateway.protocol import codec, limits, suite
 from gateway.protocol.channel import Channel, is_open
-from gateway.protocol.errors import Malformed, SkewedClock, Unauthentic
+from gateway.protocol.errors import Malformed, SkewedClock, TooLarge, Unauthentic
+from gateway.protocol.recovery import Run
+from gateway.protocol.suite import VerifyKey
 from gateway.protocol.values import (
     Delivered,
     Envelope,
@@ -24,14 +27,18 @@ from gateway.protocol.values import (
     Log,
     Message,
     NotReady,
+    Page,
     Parcel,
     Receipt,
     Repair,
     Signed,
     Standing,
 )
+from node.services import redo
 from node.services.handshake import Begin, Hear, HearReceipt
+from node.services.merge import Returned
 from node.services.office import Office
+from node.services.page import GivenBack
 from node.services.receive import Receive, parse_body
 from node.services.repair import HearRepair
 from node.services.sending import Sending
@@ -46,12 +53,13 @@ class Exchange:
         self.sending = Sending(store)
         #: By how many frames a peer's log may grow before the next receipt.
         self.credit_frames: Callable[[int], int] = lambda _peer: limits.CREDIT_FRAMES
+        self._granted: dict[int, int] = {}  # per peer, the most it was granted
 
     # -- what came ---------------------------------------------------------------------------------------------------
 
     def command(
         self, peer: int, message: Message, *, back_off_ms: int = 0
-    ) -> Begin | Hear | HearReceipt | HearRepair | Receive:
+    ) -> Begin | Hear | HearReceipt | HearRepair | Receive | Returned:
         """The command a message asks of the writer. Raises PeerFault for what is not authentic or breaks a rule."""
         match message:
             case Envelope():
@@ -71,6 +79,8 @@ class Exchange:
                     return HearRepair(peer=peer, repair=control, signed=codec.encode_signed(message))
                 self._check_log(control.log, self._office.log_to(peer).opposite())
                 return Hear(peer=peer, message=control, back_off_ms=back_off_ms)
+            case Page():
+                return self._page(peer, message)
             case Gap() | NotReady():
                 return Hear(peer=peer, message=message)
         raise Malformed(f"a {type(message).__name__} is not expected here")
@@ -93,6 +103,11 @@ class Exchange:
             raise Malformed("an envelope has frames, and a body for each")
         head: Head = self._open(peer, envelope.head, codec.HEAD)
         self._check_log(head.log, self._office.log_to(peer).opposite())
+        granted = self._granted.get(
+            peer
+        )  # by this process; what one before it granted is never more than `judge` allows
+        if granted is not None and head.size > granted:
+            raise TooLarge(f"the log may grow to {granted}, not {head.size}, before the next receipt")
         skew = head.signed_at_ms - self._office.clock()
         if abs(skew) > limits.CLOCK_SKEW_MS:
             raise SkewedClock(
@@ -110,6 +125,33 @@ class Exchange:
             bodies=envelope.bodies,
             parsed=parsed,
         )
+
+    def _page(self, peer: int, page: Page) -> Returned:
+        """What a peer gives back after a restore: under a head of this region's own, whatever key it had then."""
+        mine = seen = None
+        if page.frames and page.head is not None:
+            mine = self._run(page, page.head, self._office.roster.all_keys(self._office.me), self._office.log_to(peer))
+        if page.seen is not None and page.seen.frames and page.seen.head is not None:
+            keys = self._office.roster.signing_keys(peer, self._office.clock())
+            seen = self._run(page.seen, page.seen.head, keys, self._office.log_to(peer).opposite())
+        return Returned(
+            peer=peer,
+            first=page.first,
+            mine=mine,
+            seen_first=page.seen.first if page.seen is not None else None,
+            seen=seen,
+            seen_signed=codec.encode_signed(page.seen.head) if page.seen is not None and page.seen.head else b"",
+            parsed=tuple(map(parse_body, seen.frames, seen.bodies)) if seen is not None else (),
+            records=tuple(map(partial(redo.read, self._office), mine.frames, mine.bodies)) if mine is not None else (),
+        )
+
+    def _run(self, page: Page, signed: Signed, keys: Iterable[VerifyKey], log: Log) -> Run:
+        if len(page.frames) > limits.FRAMES_PER_ENVELOPE or len(page.frames) != len(page.bodies):
+            raise Malformed(f"a page has up to {limits.FRAMES_PER_ENVELOPE} frames, and a body for each")
+        head = codec.decode_payload(codec.HEAD, suite.verify(signed, keys, codec.HEAD))
+        assert isinstance(head, Head)
+        self._check_log(head.log, log)
+        return Run(head=head, raw=page.frames, frames=tuple(map(codec.decode_frame, page.frames)), bodies=page.bodies)
 
     # -- what goes ---------------------------------------------------------------------------------------------------
 
@@ -130,6 +172,8 @@ class Exchange:
     def _sign(self, channel: Channel | None, value: Any) -> Message:
         if isinstance(value, Gap | NotReady | Signed):
             return value
+        if isinstance(value, GivenBack):
+            return self._sign_page(value)
         if isinstance(value, Fenced | Standing) and channel is not None:
             value = replace(value, credit_size=self._credit(channel))
         signed = self._office.signing_key.sign(codec.payload_type_of(value), codec.encode_payload(value))
@@ -138,9 +182,18 @@ class Exchange:
         return signed
 
     def _credit(self, channel: Channel) -> int:
-        """What is granted now. Beyond what may be granted at all an envelope is refused; between the two it may have
-        crossed a lower grant on its way, and is taken."""
-        return min(channel.granted, channel.held + self.credit_frames(channel.peer))
+        """What is granted now, kept as a promise. What was granted before stays good: an envelope may have crossed a
+        lower grant on its way."""
+        credit = min(channel.granted, channel.held + self.credit_frames(channel.peer))
+        self._granted[channel.peer] = max(credit, self._granted.get(channel.peer, 0))
+        return credit
+
+    def _sign_page(self, given: GivenBack) -> Page:
+        if given.page.seen is None or given.head is None:
+            return given.page
+        key = self._office.signing_key
+        head = replace(given.head, suite=key.suite, roster_version=self._office.roster.version)
+        return replace(given.page, seen=replace(given.page.seen, head=key.sign(codec.HEAD, codec.encode_payload(head))))
 
     def parcel(self, channel: Channel | None) -> Parcel | None:
         """The next committed frames for a peer, under a head signed now; None when there is nothing to send yet."""

@@ -107,14 +107,14 @@ def test_a_message_larger_than_a_message_may_be() -> None:
 
 
 def test_more_frames_than_were_granted(regions: Regions) -> None:
-    """A head over more than the credit is refused before its frames are hashed."""
+    """A head over more than the credit is refused before its frames are parsed, wherever it begins."""
     a, b = ends(regions())
     to = alias_of(address(b, "B"))
     granted = b.writer.channels[A].granted
     far = merkle.Frontier().extend([bytes(32)] * granted)
     before = rows(b)
     frame = codec.encode_frame(offer(to), 0, a.writer.channels[B].epoch.number)
-    assert b.hear(A, envelope(a, B, [frame], [offer(to).body], far)) == [Gap(size=0)]
+    refused(b, envelope(a, B, [frame], [offer(to).body], far), TooLarge, f"may grow to {granted}")
     head = {"first": 0, "first_root": merkle.EMPTY_ROOT, "size": granted + 1}
     refused(b, envelope(a, B, [frame], [offer(to).body], merkle.Frontier(), **head), ProtocolError)
     assert rows(b) == before
