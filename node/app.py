@@ -123,6 +123,7 @@ class Node:
                     after = swept.next
                     if not after:
                         break
+                await self.region.end_gone()  # a roster kept while the node was down, or the day of a succession
             except Exception as error:
                 log.error("sweep_failed", error=type(error).__name__)
             await asyncio.sleep(SWEEP_EVERY_S)

@@ -23,7 +23,7 @@ from gateway.protocol.members import Roster
 from gateway.protocol.suite import SUITES
 from gateway.protocol.values import Fault, Hello, Message, NotReady, Parcel, Receipt, Signed, Standing
 from node.errors import NodeError
-from node.services import founding
+from node.services import founding, resolution
 from node.services.exchange import Exchange
 from node.services.handshake import Begin, Hear, HearReceipt
 from node.services.office import Office
@@ -244,6 +244,21 @@ class LocalRegion:
         for failed in await asyncio.wrap_future(judging):
             if isinstance(failed, Exception):
                 log.error("revoked_keys_not_judged", error=_told(failed))
+        await self.end_gone()
+
+    async def end_gone(self) -> None:
+        """End what is open with regions that the roster in force resolves, a piece at a time."""
+        for first in list(resolution.due(self._office, self._writer.writer.channels)):
+            then: resolution.Resolve | resolution.Close | None = first
+            while then is not None:
+                (done,) = await asyncio.wrap_future(self._writer.submit([then]))
+                if isinstance(done, Exception):
+                    log.error("resolution_failed", peer=first.region, error=_told(done))
+                    break
+                log.info(
+                    "resolved", peer=first.region, voided=done.voided, refused=done.refused, claimed=done.claimed
+                )
+                then = done.then
 
     def _trust(self, rosters: Sequence[Signed]) -> Roster:
         with self._store.write() as conn:
