@@ -19,6 +19,7 @@ class AccountKind(IntEnum):
     CLEARING = 3  # one per peer: what went there less what came from there
     REDEEMED = 4  # credited by spending
     BREAKAGE = 5  # credited by expiry
+    RECOVERY = 6  # debited by what the region advances where a restore lost a resident's points
 
 
 class AccountState(IntEnum):
@@ -32,6 +33,7 @@ class AccountState(IntEnum):
 ISSUER = "#issuer"
 REDEEMED = "#redeemed"
 BREAKAGE = "#breakage"
+RECOVERY = "#recovery"
 
 
 def clearing(peer: int) -> str:
@@ -52,6 +54,7 @@ _BOOKS = {
     ISSUER: AccountKind.ISSUER,
     REDEEMED: AccountKind.REDEEMED,
     BREAKAGE: AccountKind.BREAKAGE,
+    RECOVERY: AccountKind.RECOVERY,
     "#clearing": AccountKind.CLEARING,
 }
 

@@ -94,6 +94,15 @@ class Applied(Entry, frozen=True, kw_only=True, tag="apply"):
     first: int
     size: int
     decisions: list[Decision]
+    recovered: bool = False  # they came back after a restore: requests wait for the answer that comes back, too
+
+
+class Answered(Entry, frozen=True, kw_only=True, tag="answer"):
+    """A request that came back after a restore was refused, once more or at last."""
+
+    peer: int
+    id: str
+    reason: int
 
 
 class Reviewed(Entry, frozen=True, kw_only=True, tag="review"):
@@ -140,6 +149,40 @@ class Expired(Entry, frozen=True, kw_only=True, tag="expire"):
     lots: list[tuple[int, int, int, int, int]]
 
 
+class Advanced(Entry, frozen=True, kw_only=True, tag="advance"):
+    """The region advanced what a resident lacked for something that was done before a restore."""
+
+    balance: int
+    category: int
+    amount: int
+    lot: int
+    posting: int
+    granted: int
+    evidence: int
+
+
+class Repaid(Entry, frozen=True, kw_only=True, tag="repay"):
+    """What a balance got went back to the region that had advanced it: (lot, units)."""
+
+    balance: int
+    category: int
+    amount: int
+    posting: int
+    lots: list[tuple[int, int]]
+
+
+class Recovery(Entry, frozen=True, kw_only=True, tag="recovery"):
+    """Where the region stands after a restore. Moves no points."""
+
+    what: str  # "entered", "merged", "replayed", "risk" or "whole"
+    lineage: str
+    peer: int = 0
+    amount: int = 0
+    maker: str = ""
+    checker: str = ""
+    because: str = ""
+
+
 class Asked(Entry, frozen=True, kw_only=True, tag="ask"):
     """A cancel or a reversal was asked of a peer."""
 
@@ -149,7 +192,24 @@ class Asked(Entry, frozen=True, kw_only=True, tag="ask"):
     transfer: int
 
 
-AnyEntry = Opened | Balanced | Awarded | Spent | Held | Applied | Reviewed | Expired | Asked | Voided | Claimed | Ended
+AnyEntry = (
+    Opened
+    | Balanced
+    | Awarded
+    | Spent
+    | Held
+    | Applied
+    | Answered
+    | Reviewed
+    | Expired
+    | Advanced
+    | Repaid
+    | Recovery
+    | Asked
+    | Voided
+    | Claimed
+    | Ended
+)
 
 encode = msgspec.json.Encoder(order="deterministic").encode
 _decoder = msgspec.json.Decoder(AnyEntry)

@@ -23,6 +23,9 @@ _unpack = msgspec.msgpack.Decoder(list[tuple[int, int, int, str]]).decode
 UNSEALED = 1 << 62
 """The number of an answer that has none yet: no prefix the peer could hold reaches it."""
 
+RECOVERED = "recovery"
+"""What a lot was granted for that the region advanced."""
+
 
 @dataclass(slots=True, eq=False)
 class Lot:

@@ -11,12 +11,12 @@ from typing import Any, NamedTuple
 
 from gateway.protocol import codec
 from gateway.protocol.errors import ProtocolError
-from gateway.protocol.transfer import State, evidence_of
+from gateway.protocol.transfer import NEVER, State, evidence_of
 from gateway.protocol.values import Kind, Offer
 from node.ledger import journal
-from node.ledger.accounts import BREAKAGE, ISSUER, REDEEMED, clearing, kind_of
+from node.ledger.accounts import BREAKAGE, ISSUER, RECOVERY, REDEEMED, clearing, kind_of
 from node.ledger.derived import UNKNOWN, Derived, Rows, transfer_row
-from node.ledger.lots import UNSEALED, expiry_id, pack_further
+from node.ledger.lots import RECOVERED, UNSEALED, expiry_id, pack_further
 from node.ledger.postings import Phase
 from node.ledger.sources import Logs, Message
 
@@ -48,6 +48,7 @@ class Replay:
         self.said: dict[int, int] = {}  # peer -> messages said to it so far
         self.heard: dict[int, int] = {}  # peer -> frames of its log decided so far
         self.returning: dict[int, int] = {}  # balance -> units on their way back into its lots
+        self.owed: dict[int, int] = {}  # balance -> what the region has advanced to it and not got back
         self.rows = Rows()
         self.faults: list[tuple[str, str]] = []  # (check, what was found)
         self._me, self._codes, self._logs = me, codes, logs
@@ -56,6 +57,7 @@ class Replay:
         self._held: dict[int, _Sent] = {}
         self._held_ids: dict[bytes, int] = {}
         self._promised: dict[bytes, journal.Held] = {}  # request to reverse -> the hold that grants it
+        self._unanswered: set[bytes] = set()  # requests that came back after a restore, before their answers
         self._reviewed: dict[int, _Offered] = {}
         self._taken_back: set[int] = set()  # transfers in the place of whose offer stands a cancel
 
@@ -80,6 +82,9 @@ class Replay:
                 self._say(entry.peer, kind, False, bytes.fromhex(entry.id))
             case journal.Applied():
                 self._apply(entry)
+            case journal.Answered():
+                self._unanswered.discard(bytes.fromhex(entry.id))
+                self._say(entry.peer, Kind.REFUSE, True, bytes.fromhex(entry.id), entry.reason)
             case journal.Reviewed():
                 self._review(entry)
             case journal.Voided():
@@ -93,6 +98,17 @@ class Replay:
                     self._fault("channels", f"the channel with {entry.peer} was closed at another size")
             case journal.Expired():
                 self._expire(entry)
+            case journal.Advanced():
+                self._advance(entry)
+            case journal.Repaid():
+                self._owe(entry.balance, -entry.amount)
+                recovery = self._book(RECOVERY, entry.category)
+                self._post(
+                    entry, entry.posting, Phase.SINGLE, entry.balance, recovery, entry.amount, resident=entry.balance
+                )
+                self._take(entry.posting, entry.balance, entry.amount, entry.lots)
+            case journal.Recovery():
+                pass  # says how the region stood
 
     def finish(self) -> None:
         """The journal has ended: what is still open is as it stands."""
@@ -142,6 +158,18 @@ class Replay:
             id_ = expiry_id(lot, expires)
             self._post(e, posting, Phase.SINGLE, balance, self._book(BREAKAGE, category), units, command=id_)
             self._take(posting, balance, units, [(lot, units)])
+
+    def _advance(self, e: journal.Advanced) -> None:
+        self._owe(e.balance, e.amount)
+        recovery = self._book(RECOVERY, e.category)
+        self._post(e, e.posting, Phase.SINGLE, recovery, e.balance, e.amount, resident=e.balance)
+        origin = (e.granted, self._me, e.evidence, RECOVERED, None)
+        self._grant(e.lot, e.balance, e.amount, NEVER, origin, (None, None, None))
+
+    def _owe(self, balance: int, amount: int) -> None:
+        self.owed[balance] = self.owed.get(balance, 0) + amount
+        if self.owed[balance] < 0:
+            self._fault("owed", f"balance {balance} repaid more than was advanced to it")
 
     def _post(
         self, e: journal.AnyEntry, no: int, phase: Phase, debit: int, credit: int, amount: int, *,
@@ -198,8 +226,9 @@ class Replay:
         faces = self._book(clearing(e.destination), e.category)
         self._post(e, e.posting, Phase.HOLD, e.balance, faces, e.amount, transfer=e.transfer, resident=e.balance)
         self._take(e.posting, e.balance, e.amount, e.lots)
-        if e.request:
-            self._promised[bytes.fromhex(e.request)] = e
+        request = bytes.fromhex(e.request)
+        if request and request not in self._unanswered:
+            self._promised[request] = e
         else:
             self._offer(e)
 
@@ -310,6 +339,8 @@ class Replay:
                 self._refuse(e, d, offered)
         elif message.kind == Kind.REVERSE_REQUEST and message.id in self._promised:
             self._offer(self._promised.pop(message.id))
+        elif e.recovered:
+            self._unanswered.add(message.id)
         elif d.reason:
             self._say(e.peer, Kind.REFUSE, True, message.id, d.reason)
         elif message.kind not in (Kind.CANCEL, Kind.CUT_OFF):

@@ -49,11 +49,14 @@ def wish_once(wishes: Wishes, command_id: bytes) -> None:
     wishes.transfers.add(command_id)
 
 
-def once(batch: Batch, command_id: bytes, command: str, digest: bytes, decide: Callable[[], str]) -> str:
+def once(
+    batch: Batch, command_id: bytes, command: str, digest: bytes, decide: Callable[[], str], *,
+    keep_refusal: bool = True,
+) -> str:  # fmt: skip
     """Decide a command the first time its id is seen, and answer a repetition as the first time was answered.
 
-    The outcome is kept for ever, a refusal like a success. Raises Refused, CONFLICT_DIFFERENT_CONTENT where the id
-    came before with other content.
+    The outcome is kept for ever, a refusal like a success (unless `keep_refusal` is False). Raises Refused,
+    CONFLICT_DIFFERENT_CONTENT where the id came before with other content.
     """
     outcome = batch.outcomes.get(command_id)
     if (command_id, batch.books.me) in batch.transfers:
@@ -62,6 +65,8 @@ def once(batch: Batch, command_id: bytes, command: str, digest: bytes, decide: C
         try:
             outcome = freeze(batch, command_id, command, digest, 0, decide())
         except Refused as refusal:
+            if not keep_refusal:
+                raise
             outcome = freeze(batch, command_id, command, digest, refusal.reason, refusal.detail)
     elif outcome.digest != digest:
         raise Refused(Reason.CONFLICT_DIFFERENT_CONTENT, "this key was used before with other content; use a new key")

@@ -10,6 +10,7 @@ from node.ledger import journal
 from node.ledger.accounts import BREAKAGE
 from node.ledger.lots import Lot, expiry_id, is_clear
 from node.ledger.postings import Phase
+from node.services import history
 from node.services.command import handles
 from node.services.office import Office
 from node.store import schema
@@ -43,6 +44,8 @@ def _wishes(command: Sweep, office: Office, wishes: Wishes) -> None:
 @handles(Sweep, _wishes)
 def sweep(command: Sweep, office: Office, batch: Batch) -> Swept:
     """What remains of expired lots goes to breakage. What is held does not expire: it is no longer in the lot."""
+    if not history.may_sweep(batch):
+        return Swept(lots=0, units=0, next=0)
     lo, ba = schema.lot, schema.balance
     rows = batch.conn.execute(
         select(lo, ba.c.category)

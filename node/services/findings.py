@@ -24,11 +24,15 @@ NAMES = {
     "lots": ("批次的授予与余量由流水重新推出", "lots, granted and remaining, follow from journal and logs"),
     "counters": ("余额的四个计数由流水重新推出", "the four counters of every balance follow from journal and logs"),
     "transfers": ("转移的状态由日志重新推出", "transfers and their states follow from journal and logs"),
+    "owed": ("垫付未还的余额由流水重新推出", "what the region advanced and did not get back follows from the journal"),
     "claims": ("挂账由流水重新推出", "claims follow from the journal"),
     "lot_sums": ("批次之和等于余额", "the lots of a balance sum to what it has"),
     "not_negative": ("没有负数", "nothing is negative"),
     "one_category": ("分录两边同属一个类别", "both legs of every posting are of one category"),
-    "conservation": ("守恒：授予 = 居民 + 已用 + 过期 + 往来", "issued = residents + redeemed + breakage + clearing"),
+    "conservation": (
+        "守恒：授予 = 居民 + 已用 + 过期 + 往来 - 垫付",
+        "issued = residents + redeemed + breakage + clearing - advanced",
+    ),
 }
 """Every check, in the order in which they are reported: Chinese and English names."""
 

@@ -17,12 +17,13 @@ from gateway.protocol.errors import Refused
 from gateway.protocol.standing import Matter
 from gateway.protocol.transfer import NEVER, Event, State, step
 from gateway.protocol.values import Draft, Frame, Kind, Offer, Purpose, Reason, Slice
+from node.errors import Recovering
 from node.ledger import journal
 from node.ledger.accounts import AccountState, clearing
 from node.ledger.lots import Lot, is_clear, provenance_of
 from node.ledger.postings import Phase
 from node.ledger.transfers import Transfer
-from node.services import reply
+from node.services import history, reply
 from node.services.command import handles, once, wish_once
 from node.services.office import Office, digest_of
 from node.services.transfer import EventKind, check_status, hold
@@ -112,13 +113,23 @@ def hear_request(peer: int, frame: Frame, cites: bytes, number: int, office: Off
         if original.state != State.ACCEPTED:
             raise Refused(Reason.WRONG_STATE)
         _check_window(original, office, batch)
+        _check_whole(original.arriving, office, batch)
         lots = unspent(original, batch)
         _send_back(original, lots, frame.id, office, batch)
+        history.debited(batch, original.arriving)
     except Refused as refusal:
         reply.answer(peer, frame.id, refusal.reason, b"", office, batch, None)
         return journal.Decision(number, 0, 0, int(refusal.reason))
     batch.event(EventKind.REVERSAL_ASKED, original)
     return journal.Decision(number, 0, 0)
+
+
+def _check_whole(units: int, office: Office, batch: Batch) -> None:
+    """A peer is answered at once, and may ask again under a new id. Raises Refused(REGION_RECOVERING)."""
+    try:
+        history.check_debit(batch, office, units)
+    except Recovering:
+        raise Refused(Reason.REGION_RECOVERING) from None
 
 
 def unspent(original: Transfer, batch: Batch) -> list[Lot]:
@@ -155,7 +166,8 @@ def _send_back(original: Transfer, lots: list[Lot], request: bytes, office: Offi
         original.rate_p, int(Purpose.REVERSAL), original.id, None, None, None, None, batch.now_ms, None,
     )  # fmt: skip
     category = batch.books.categories[original.becomes]
-    hold(back, slices, [(lot, lot.remaining) for lot in lots], category, office, batch, request=request)
+    holder = batch.holder(original.balance or 0).name
+    hold(back, slices, [(lot, lot.remaining) for lot in lots], category, holder, office, batch, request=request)
     return back
 
 
@@ -186,6 +198,15 @@ def _take_back(
     category = batch.books.categories[back.becomes]
     if not batch.books.has_room(category, back.arriving):
         raise Refused(Reason.AMOUNT_OUT_OF_RANGE)
+    answered = reply.answer(back.source, back.id, None, _pack(""), office, batch, back)
+    return book_return(back, original, offer, number, answered, batch)
+
+
+def book_return(
+    back: Transfer, original: Transfer, offer: Offer, number: int, answered: int | None, batch: Batch
+) -> journal.Decision:
+    """Credit what comes back provisionally, into the lots it once left. `answered`: as :func:`offer.credit` has it."""
+    category = batch.books.categories[back.becomes]
     batch.books.take_in(category, back.arriving)
     balance = back.balance = original.balance or 0
     faces = batch.system_balance(clearing(back.source), category)
@@ -196,7 +217,7 @@ def _take_back(
     lots = batch.lot_entries([held])[held]
     for lot, units in lots:
         batch.insert(schema.lot_entry, (back.hold, lot, units))
-    back.answered = reply.answer(back.source, back.id, None, _pack((balance, 0)), office, batch, back)
+    back.answered = answered
     set_state(batch, offer.request, ReversalState.GRANTED, 0)
     batch.event(EventKind.ACCEPTED, back)
     return journal.Decision(number, back.no, int(back.state), 0, back.hold, balance, back.arriving, lots)

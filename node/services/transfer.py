@@ -14,9 +14,11 @@ from gateway.protocol.transfer import Event, Source, State, Terms, convert, cut_
 from gateway.protocol.values import Draft, Kind, Offer, Purpose, Reason, Slice
 from node.ledger import journal
 from node.ledger.accounts import AccountState, clearing
-from node.ledger.lots import Lot, add_days, choose, is_return, provenance_of
+from node.ledger.lots import Lot, add_days, is_return, provenance_of
 from node.ledger.postings import Phase
 from node.ledger.transfers import Transfer
+from node.services import history
+from node.services.advance import choose_or_advance
 from node.services.command import account_of, category_of, freeze, handles
 from node.services.office import Office, digest_of
 from node.store.batch import Batch, Wishes
@@ -51,6 +53,7 @@ class Order:
     address: str
     purpose: int = Purpose.RELOCATION
     consent: str = ""
+    replayed: bool = False  # acknowledged before a restore: while the region recovers, held whatever is there
 
 
 class Placed(msgspec.Struct, frozen=True, kw_only=True):
@@ -113,6 +116,8 @@ def order(command: Order, office: Office, batch: Batch) -> Placed:
     try:
         return placed(_hold(command, transfer_id, digest, office, batch))
     except Refused as refusal:
+        if history.forces(batch, command.replayed):
+            raise
         freeze(batch, transfer_id, "order", digest, refusal.reason, refusal.detail)
         raise
 
@@ -163,6 +168,8 @@ def agreed_terms(office: Office, destination: int, category: str, purpose: int) 
 
 
 def _hold(command: Order, transfer_id: bytes, digest: bytes, office: Office, batch: Batch) -> Transfer:
+    forced = history.forces(batch, command.replayed)
+    history.check_debit(batch, office, 0, forced=forced)
     if not 1 <= command.amount <= limits.AMOUNT_MAX:
         raise Refused(Reason.AMOUNT_OUT_OF_RANGE, "between 1 and 2^63-1 units can be transferred")
     try:
@@ -172,17 +179,13 @@ def _hold(command: Order, transfer_id: bytes, digest: bytes, office: Office, bat
     check_destination(office, to.region, batch.today)
     terms = agreed_terms(office, to.region, command.category, command.purpose)
     conversion = convert(command.amount, terms.rate_p, terms.rate_q)
+    history.check_debit(batch, office, conversion.leaving, forced=forced)
     account = account_of(batch, command.account)
-    if account.state == AccountState.FROZEN:
+    if account.state == AccountState.FROZEN and not forced:
         raise Refused(Reason.ACCOUNT_FROZEN, f"the account {command.account!r} is frozen")
     category = category_of(batch, command.category)
-    balance = account.balances.get(category, 0)
-    chosen = choose(
-        batch.lots_of(balance).values(),
-        conversion.leaving,
-        today=batch.today,
-        final=batch.final,
-        min_evidence=terms.min_evidence,
+    chosen = choose_or_advance(
+        batch, office, account, category, conversion.leaving, min_evidence=terms.min_evidence, forced=forced
     )
     sources = [Source(lot.no, lot.remaining, lot.expires, provenance_of(lot)) for lot in chosen]
     slices, takes = cut_blocks(sources, conversion.blocks, terms.rate_q)
@@ -195,7 +198,7 @@ def _hold(command: Order, transfer_id: bytes, digest: bytes, office: Office, bat
         0,
         digest,
         command.key,
-        balance,
+        account.balances[category],
         command.category,
         conversion.leaving,
         terms.becomes,
@@ -213,21 +216,28 @@ def _hold(command: Order, transfer_id: bytes, digest: bytes, office: Office, bat
     )
     lots = {lot.no: lot for lot in chosen}
     taken = [(lots[no], units) for no, units in takes]
-    hold(transfer, tuple(slices), taken, category, office, batch, version=terms.version, consent=command.consent)
+    hold(
+        transfer, tuple(slices), taken, category, account.name, office, batch, version=terms.version,
+        consent=command.consent,
+    )  # fmt: skip
+    history.debited(batch, transfer.amount)
     return transfer
 
 
 class Redo(msgspec.Struct, frozen=True, array_like=True):
-    """What the source seals into an offer for itself: enough to hold the same units of the same lots again."""
+    """What the source seals into an offer for itself: whose points, and by which order, so that it can hold them again.
 
-    balance: int
+    Names and keys, no numbers: those a restored database may have given to others.
+    """
+
+    account: str
     client_key: str
-    lots: list[tuple[int, int]]
+    digest: bytes
 
 
 def hold(
-    transfer: Transfer, slices: tuple[Slice, ...], takes: list[tuple[Lot, int]], category: int, office: Office,
-    batch: Batch, *, version: int = 0, consent: str = "", request: bytes = b"",
+    transfer: Transfer, slices: tuple[Slice, ...], takes: list[tuple[Lot, int]], category: int, account: str,
+    office: Office, batch: Batch, *, version: int = 0, consent: str = "", request: bytes = b"",
 ) -> None:  # fmt: skip
     """Hold the units and offer them: posting, lots, journal and message, all in this transaction.
 
@@ -236,7 +246,7 @@ def hold(
     balance = transfer.balance or 0
     lots = [(lot.no, units) for lot, units in takes]
     salt = office.salt()
-    redo = office.seal_redo(salt, _pack(Redo(balance, transfer.client_key or "", lots)), transfer.id)
+    redo = office.seal_redo(salt, _pack(Redo(account, transfer.client_key or "", transfer.digest)), transfer.id)
     offer = Offer(
         transfer.address or b"", transfer.purpose, transfer.rate_p, transfer.rate_q, version, slices, consent,
         transfer.cites or b"", request, redo,

@@ -119,6 +119,7 @@ class TablesCheck:
         counters = ("debits_pending", "debits_posted", "credits_pending", "credits_posted")
         self._totals_of("counters", schema.balance, counters, derived.counters)
         self._lot_sums(replay.returning)
+        self._owed(replay.owed)
 
     def _totals_of(self, code: str, table: Table, columns: tuple[str, ...], derived: Iterable[Any]) -> None:
         totals = list(derived)
@@ -128,6 +129,17 @@ class TablesCheck:
                 follows = total[no] if no < len(total) else 0
                 if there != follows:
                     self._findings.fault(code, f"{table.name} {no}, {column}: {there} is stored, {follows} follows")
+
+    def _owed(self, derived: dict[int, int]) -> None:
+        """What the region has advanced and not got back."""
+        o = schema.owed
+        stored = {row.balance: row.amount for row in self._conn.execute(select(o).where(o.c.amount > 0))}
+        follows = {balance: amount for balance, amount in derived.items() if amount}
+        self._findings.count("owed", self._conn.scalar(text(_RESIDENTS)) or 0)
+        for balance in sorted(stored.keys() | follows.keys()):
+            there, amount = stored.get(balance, 0), follows.get(balance, 0)
+            if there != amount:
+                self._findings.fault("owed", f"balance {balance}: {there} is stored, {amount} follows")
 
     def _lot_sums(self, returning: dict[int, int]) -> None:
         """What a resident has, provisional credits included, is in lots, but for units on their way back into them."""
@@ -169,6 +181,7 @@ _HOLDERS = {
     AccountKind.REDEEMED: "redeemed",
     AccountKind.BREAKAGE: "breakage",
     AccountKind.CLEARING: "clearing",
+    AccountKind.RECOVERY: "advanced",
 }
 
 

@@ -15,14 +15,17 @@ import traceback
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import suppress
+from dataclasses import replace
 from types import MappingProxyType
 from typing import Any
 
 import structlog
+from sqlalchemy import Connection
 
+from gateway.protocol import limits
 from gateway.protocol.channel import Channel
 from gateway.protocol.errors import PeerFault, Refused
-from node.errors import BadInput, Unavailable
+from node.errors import BadInput, DatabaseGone, Recovering, Unavailable
 from node.services import (
     account,
     address,
@@ -30,8 +33,10 @@ from node.services import (
     doubled,
     expiry,
     handshake,
+    history,
     offer,
     receive,
+    repair,
     resolution,
     reversal,
     seal,
@@ -41,27 +46,43 @@ from node.services import (
 )
 from node.services.command import HANDLERS
 from node.services.office import Office
+from node.services.watch import Watch, check_count
 from node.store import books as bookkeeping
+from node.store import history as counting
 from node.store.batch import Batch, Wishes
 from node.store.engine import Store
+from node.store.history import History
 from node.store.logs import Segment
+from node.witness import Witness
 
 PATIENCE_S = 0.02
 """How long what nobody waits for may wait for company."""
 COMMANDS_PER_BATCH = 4096
 """Commands taken into one transaction. An envelope counts as one."""
+FRAMES_PER_PEER = 2 * limits.FRAMES_PER_ENVELOPE
+"""Frames of one peer taken into one transaction, unless one envelope has more."""
 
-REGISTERED = (account, address, award, expiry, handshake, offer, receive, resolution, reversal, spend, transfer, void)
+REGISTERED = (
+    account, address, award, expiry, handshake, history, offer, receive, repair, resolution, reversal, spend, transfer,
+    void,
+)  # fmt: skip
 """The modules whose commands this writer takes."""
 
 log = structlog.get_logger(__name__)
 
 
 class Writer:
-    """Commits batches, one at a time. `channels` is what the last commit left behind, safe to read from any thread."""
+    """Commits batches, one at a time.
 
-    def __init__(self, store: Store, office: Office) -> None:
-        self._store, self._office = store, office
+    `channels` and `history` are what the last commit left behind, safe to read from any thread.
+    """
+
+    def __init__(self, store: Store, office: Office, witness: Witness | None = None) -> None:
+        """Compares the database with the witness, where there is one, and begins to recover where it is not whole.
+
+        Raises BadInput for a database that must not be used, Unavailable where one of the two cannot be.
+        """
+        self._store, self._office, self._watch = store, office, Watch(office, witness)
         self._on_commit: list[Callable[[frozenset[int]], None]] = []
         self._on_sealed: list[Callable[[int, bytes, Segment], None]] = []
         self._on_refused: list[Callable[[int, int], None]] = []
@@ -76,8 +97,38 @@ class Writer:
             # Not as it was: a transaction whose end is in doubt may stand.
             if peer in self._books.channels:
                 self._books.channels[peer] = self._books.channels[peer].with_volatile_of(remembered)
+        proposed = [channel.proposal.number for channel in self._books.channels.values()]
+        self._books.epoch = max(self._watch.epoch, *proposed, 0)
+        if cause := self._watch.cause(self._books.history):
+            self._restored(cause)
+        self._watch.keep(self._books.history, self._books.epoch)
         self._dirty = False
+        self._publish()
+
+    def _restored(self, cause: str) -> None:
+        """The database is not the one that was there: whatever this process thought it had with a peer is void."""
+        log.critical("recovering", region=self._office.me, cause=cause)
+        with self._store.write() as conn:
+            self._books = bookkeeping.load(conn, self._office.me, *self._books.domain)
+            self._books.epoch = self._watch.epoch
+            batch = self._batch(conn)
+            history.begin_lineage(batch, self._office, cause)
+            self._finish(conn, batch)
+        self._books.history = replace(self._books.history, commits=self._books.history.commits + 1)
+
+    def _batch(self, conn: Connection) -> Batch:
+        now_ms = self._office.clock()
+        return Batch(conn, self._books, now_ms, self._office.today(now_ms))
+
+    def _finish(self, conn: Connection, batch: Batch) -> None:
+        batch.flush()
+        if batch.branched is not None:
+            self._watch.branch(batch.branched, self._books.history.lineage)
+        check_count(self._books.history, *counting.count(conn))
+
+    def _publish(self) -> None:
         self.channels: Mapping[int, Channel] = MappingProxyType(dict(self._books.channels))
+        self.history: History = self._books.history
 
     def on_commit(self, listen: Callable[[frozenset[int]], None]) -> None:
         """Call `listen` after each commit, from the writer's thread, with the peers whose channel changed."""
@@ -117,27 +168,29 @@ class Writer:
 
     def _commit(self, commands: Sequence[Any]) -> list[Any]:
         if self._dirty:
-            self._load(self.channels)
+            self._reload(self.channels)
         office, before = self._office, self.channels
         self._dirty = True
         try:
             with self._store.write() as conn:
-                now_ms = office.clock()
-                batch = Batch(conn, self._books, now_ms, office.today(now_ms))
+                batch = self._batch(conn)
                 wishes = Wishes()
                 for command in commands:
                     HANDLERS[type(command)].wishes(command, office, wishes)
                 batch.load(wishes)
                 answers = [self._decide(command, batch) for command in commands]
+                history.settle(batch, office)
                 seal.seal(batch)
-                batch.flush()
+                self._finish(conn, batch)
         except BaseException:
             with suppress(Unavailable):  # a database that is gone is read when it is back
-                self._load(before)
+                self._reload(before)
             raise
+        self._books.history = replace(self._books.history, commits=self._books.history.commits + 1)
+        self._watch.keep(self._books.history, self._books.epoch)
         self._dirty = False
         changed = frozenset(p for p, c in self._books.channels.items() if before.get(p) is not c)
-        self.channels = MappingProxyType(dict(self._books.channels))
+        self._publish()
         for listen_sealed in self._on_sealed:
             for segment in batch.sealed:
                 _tell(listen_sealed, *segment)
@@ -148,12 +201,18 @@ class Writer:
             _tell(listen, changed)
         return answers
 
+    def _reload(self, volatile: Mapping[int, Channel]) -> None:
+        try:
+            self._load(volatile)
+        except BadInput as abandoned:  # what took over must not be used, and may be replaced while this process waits
+            raise DatabaseGone(str(abandoned)) from abandoned
+
     def _decide(self, command: Any, batch: Batch) -> Any:
         if self._office.doubled:
             return doubled.refusal(self._office)
         try:
             return HANDLERS[type(command)].decide(command, self._office, batch)
-        except (PeerFault, Refused, BadInput) as refusal:
+        except (PeerFault, Refused, BadInput, Recovering) as refusal:
             # Raised before anything was changed. A fault of ours may come later, and takes the batch with it.
             return refusal
 
@@ -171,6 +230,26 @@ def _report(command: Any, fault: Exception) -> None:
 
 _Job = tuple[Sequence[Any], "Future[list[Any]]"]
 _PATIENT: _Job = ((), Future())  # something patient was handed in
+
+
+def shared_out(jobs: Sequence[_Job]) -> tuple[list[_Job], list[_Job]]:
+    """The jobs for this batch, and those for the next: a peer has at most FRAMES_PER_PEER frames in one, or a single
+    envelope, so that nobody waits long for the envelopes of another. Each peer's stay in their order."""
+    taken: dict[int, int] = {}
+    now, later = list[_Job](), list[_Job]()
+    for job in jobs:
+        command = job[0][0] if len(job[0]) == 1 else None
+        if not isinstance(command, receive.Receive):
+            now.append(job)
+            continue
+        before = taken.get(command.peer, 0)
+        taken[command.peer] = before + len(command.frames)
+        if before and taken[command.peer] > FRAMES_PER_PEER:
+            taken[command.peer] = FRAMES_PER_PEER  # whatever follows it waits with it
+            later.append(job)
+        else:
+            now.append(job)
+    return now, later
 
 
 class WriterThread:
@@ -215,28 +294,30 @@ class WriterThread:
         self._thread.join()
 
     def _run(self) -> None:
-        last = False
-        while not last:
-            jobs: list[_Job] = []
-            job: _Job | None
-            job = self._queue.get()
-            if job is _PATIENT:
-                try:
-                    job = self._queue.get(timeout=PATIENCE_S)
-                except queue.Empty:
-                    pass
-            while job is not None:
-                jobs.append(job)
-                if sum(len(commands) for commands, _ in jobs) >= COMMANDS_PER_BATCH:
-                    break
-                try:
-                    job = self._queue.get_nowait()
-                except queue.Empty:
-                    break
-            last = job is None
+        last, later = False, list[_Job]()
+        while later or not last:
+            jobs = list(later)
+            last = last or self._gather(jobs)
             patient = [self._patient.popleft() for _ in range(len(self._patient))]
-            if jobs := [job for job in (*patient, *jobs) if job is not _PATIENT]:
-                self._commit(jobs)
+            now, later = shared_out([*patient, *jobs])
+            if now:
+                self._commit(now)
+
+    def _gather(self, jobs: list[_Job]) -> bool:
+        """Add what waits to `jobs`, or wait for the first of them. True: there will be no more."""
+        try:
+            job = self._queue.get(block=not jobs)
+            if job is _PATIENT and not jobs:
+                job = self._queue.get(timeout=PATIENCE_S)
+            while job is not None:
+                if job is not _PATIENT:
+                    jobs.append(job)
+                if sum(len(commands) for commands, _ in jobs) >= COMMANDS_PER_BATCH:
+                    return False
+                job = self._queue.get_nowait()
+        except queue.Empty:
+            return False
+        return True
 
     def _commit(self, jobs: list[tuple[Sequence[Any], Future[list[Any]]]]) -> None:
         every = [command for commands, _ in jobs for command in commands]

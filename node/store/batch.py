@@ -7,7 +7,7 @@ of a batch are netted: one UPDATE per balance touched, never one per transfer.
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from operator import add, attrgetter
 from typing import Any
 
@@ -21,7 +21,7 @@ from node.ledger.accounts import AccountKind, AccountState, Counters
 from node.ledger.lots import Lot
 from node.ledger.postings import CREDIT, DEBIT, Phase
 from node.ledger.transfers import Transfer
-from node.store import bulk, logs, schema
+from node.store import bulk, history, logs, schema
 from node.store.books import Books
 from node.store.logs import Segment, StoredNodes
 from node.store.working_set import Account, Outcome, Wishes, WorkingSet
@@ -59,6 +59,8 @@ class Batch(WorkingSet):
         self._sealed_lots: list[Row] = []
         self._account_states: dict[int, int] = {}
         self._channels: set[int] = set()
+        self._owing: set[int] = set()
+        self.branched: tuple[bytes, int] | None = None  # lineage and commit behind which this batch begins a new one
 
     def lot_entries(self, postings: list[int]) -> dict[int, list[tuple[int, int]]]:
         """What these postings took from which lots: posting -> (lot, units)."""
@@ -156,6 +158,18 @@ class Batch(WorkingSet):
             deltas = self._balance_deltas[balance] = [0, 0, 0, 0]
         return deltas
 
+    def owe(self, balance: int, category: int, amount: int) -> None:
+        """The region advances so much to a resident's balance; less than 0: it gets it back."""
+        before = self.books.owed.pop(balance, (category, 0))[1]
+        if before + amount:
+            self.books.owed[balance] = (category, before + amount)
+        self.books.history = replace(self.books.history, owed=self.books.history.owed + amount)
+        self._owing.add(balance)
+
+    def moved(self, balance: int) -> bool:
+        """Whether the batch has changed a counter of this balance."""
+        return any(self._balance_deltas.get(balance, ()))
+
     def clear(self, peer: int, final: int) -> None:
         """My log to `peer` is known to be held up to `final`: provisional credits below it become spendable."""
         self.final[peer] = final
@@ -242,6 +256,7 @@ class Batch(WorkingSet):
 
     def set_channel(self, channel: Channel) -> None:
         """The channel as it will be once this batch is committed."""
+        self.books.epoch = max(self.books.epoch, channel.proposal.number)
         self.books.channels[channel.peer] = channel
         self._channels.add(channel.peer)
         if channel.final > self.final.get(channel.peer, 0):
@@ -281,6 +296,8 @@ class Batch(WorkingSet):
             bulk.put(self.conn, schema.lot, ("no",), ("clears",), self._sealed_lots)
         if lots := [(no, units) for no, units in self.lot_deltas.items() if units]:
             bulk.add(self.conn, schema.lot, ("no",), ("remaining",), lots)
+        for balance in self._owing:
+            history.put_owed(self.conn, balance, self.books.owed.get(balance, (0, 0))[1])
         if balances := [(no, *d) for no, d in self._balance_deltas.items() if any(d)]:
             bulk.add(self.conn, schema.balance, ("no",), Counters._fields, balances)
 
@@ -319,6 +336,7 @@ def _system_kind(name: str) -> AccountKind:
         "#clearing": AccountKind.CLEARING,
         "#redeemed": AccountKind.REDEEMED,
         "#breakage": AccountKind.BREAKAGE,
+        "#recovery": AccountKind.RECOVERY,
     }[plain]
 
 

@@ -16,7 +16,8 @@ from gateway.protocol.limits import AMOUNT_MAX
 from gateway.protocol.merkle import Frontier
 from gateway.protocol.transfer import State
 from gateway.protocol.values import Epoch, Kind, Log, Purpose, Receipt
-from node.store import schema
+from node.store import history, schema
+from node.store.history import History
 
 
 @dataclass(slots=True)
@@ -45,6 +46,9 @@ class Books:
     channels: dict[int, Channel]
     journal: Frontier
     outboxes: dict[int, int]  # peer -> rows waiting
+    history: History
+    owed: dict[int, tuple[int, int]]  # resident's balance -> category, and what the region has advanced
+    epoch: int = 0  # the highest epoch number ever proposed to anybody, as the witness has it
     uncleared: dict[int, deque[Uncleared]] = field(default_factory=dict)
 
     def next(self, table: str) -> int:
@@ -70,7 +74,10 @@ class Books:
 def load(conn: Connection, me: int, federation: bytes, environment: str) -> Books:
     """Read the books. Costs a few queries by primary key per channel, whatever the size of the ledger."""
     numbered = (schema.account, schema.balance, schema.posting, schema.lot, schema.transfer, schema.event)
-    numbers = {t.name: conn.scalar(select(func.max(t.c.no))) or 0 for t in (*numbered, schema.outbox, schema.evidence)}
+    numbers = {
+        t.name: conn.scalar(select(func.max(t.c.no))) or 0
+        for t in (*numbered, schema.outbox, schema.evidence, schema.act, schema.claim)
+    }
     logs = {(r.source, r.destination): r for r in conn.execute(select(schema.log))}
     journal = logs.get((me, 0))
     numbers["log"] = max((r.no for r in logs.values()), default=0)
@@ -104,6 +111,8 @@ def load(conn: Connection, me: int, federation: bytes, environment: str) -> Book
         channels=channels,
         journal=Frontier.from_bytes(journal.size, journal.frontier) if journal else Frontier(),
         outboxes={peer: rows for peer, rows in waiting},  # noqa: C416 -- typed so
+        history=history.load(conn),
+        owed=history.load_owed(conn),
     )
     for peer, channel in channels.items():
         books.uncleared[peer] = _uncleared(conn, channel, logs[me, peer].no)

@@ -69,14 +69,15 @@ def load(conn: Connection) -> History:
         since_ms=row.since_ms,
         merged=frozenset(conn.scalars(select(schema.merged.c.peer))),
         risks=MappingProxyType(risks),
-        owed=sum(load_owed(conn).values()),
+        owed=sum(amount for _, amount in load_owed(conn).values()),
     )
 
 
-def load_owed(conn: Connection) -> dict[int, int]:
-    """Per balance of a resident, what the region has advanced: few, and none in a region that lost nothing."""
-    o = schema.owed
-    return {row.balance: row.amount for row in conn.execute(select(o).where(o.c.amount > 0))}
+def load_owed(conn: Connection) -> dict[int, tuple[int, int]]:
+    """Per balance of a resident its category and what the region has advanced: none in a region that lost nothing."""
+    o, b = schema.owed, schema.balance
+    rows = conn.execute(select(o, b.c.category).join(b, b.c.no == o.c.balance).where(o.c.amount > 0))
+    return {row.balance: (row.category, row.amount) for row in rows}
 
 
 def count(conn: Connection) -> tuple[int, bytes]:
