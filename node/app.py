@@ -21,7 +21,7 @@ from gateway.transport.tls import MaterialFiles
 from node import config as configuration
 from node.config import Config
 from node.region import LocalRegion
-from node.services import doubled, founding
+from node.services import doubled, founding, key_turn
 from node.services.exchange import Exchange
 from node.services.expiry import Sweep
 from node.services.office import Office
@@ -84,6 +84,7 @@ class Node:
         gc.freeze()
         gc.set_threshold(100_000, 20, 50)
         sys.setswitchinterval(0.001)
+        self.hold_keys(starting=True)
         await self.submit([JudgeKeys()])  # a roster may have come in while the node was down
         await self.courier.start()
         self._runner = web.AppRunner(application(self), access_log=None, shutdown_timeout=5.0)
@@ -151,6 +152,7 @@ class Node:
         old_s = (_now_ms() - roster.issued_at_ms) // 1000
         return (
             Check(name="only_instance", ok=not self.office.doubled, detail=doubled.message(self.office.me)),
+            Check(name="signing_key", ok=not (wrong := key_turn.what_is_wrong(self.office)), detail=wrong),
             Check(
                 name="certificate",
                 ok=days >= CERTIFICATE_WARNING_DAYS,
@@ -164,6 +166,13 @@ class Node:
                 vital=False,
             ),
         )
+
+    def hold_keys(self, *, starting: bool = False) -> None:
+        """Look at the signing keys on disk, and use the next one if its time has come. Raises BadInput."""
+        secrets = configuration.load_secrets(self.config)
+        following = (secrets.next_key,) if secrets.next_key is not None else ()
+        self.office.keys.hold(self.office, (secrets.signing_key, *following))
+        self.office.keys.turn(self.office, starting=starting)
 
     def certificate_days(self) -> int:
         """Days until the TLS certificate expires."""

@@ -26,6 +26,7 @@ from node.toml_file import read_toml
 CONFIG_FILE = "hutong.toml"
 TERMS_FILE = "terms.toml"
 SECRET_BYTES = 32
+NEXT_KEY_FILE = "signing.next.key"
 
 _REGION = re.compile(r"[1-9][1-9][0-9]{4}")
 _CATEGORY = re.compile(rf"[a-z][a-z0-9_]{{0,{limits.CATEGORY_CHARACTERS - 1}}}")
@@ -82,6 +83,7 @@ class Secrets:
     """Secrets that belong to the region and not to its database. Never printed."""
 
     signing_key: SigningKey
+    next_key: SigningKey | None  # lies beside it until the roster lists it and its time has come
     id_secret: bytes  # 32 bytes
     redo_secret: bytes  # 32 bytes
 
@@ -342,7 +344,9 @@ def load_secrets(config: Config) -> Secrets:
     """Keys and secrets of the region. Raises BadFile."""
     if config.tls_key.exists():
         check_private(config.tls_key)
+    following = config.secrets / NEXT_KEY_FILE
     return Secrets(
+        next_key=SigningKey.from_seed(read_secret(following)) if following.exists() else None,
         signing_key=SigningKey.from_seed(read_secret(config.secrets / "signing.key")),
         id_secret=read_secret(config.secrets / "id.key"),
         redo_secret=read_secret(config.secrets / "redo.key"),

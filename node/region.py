@@ -157,6 +157,7 @@ class LocalRegion:
         return self._exchange.parcel(self._writer.writer.channels.get(peer))
 
     async def tick(self, peer: int) -> Sequence[Message]:
+        self._office.keys.turn(self._office)
         channel = self._writer.writer.channels.get(peer)
         if self._is_quarantined(peer):
             return await self._put(peer, SayRepair(peer=peer))

@@ -199,7 +199,8 @@ class Exchange:
         """The next committed frames for a peer, under a head signed now; None when there is nothing to send yet."""
         if channel is None or not is_open(channel) or self._office.doubled:
             return None
-        run = self.sending.next(channel)
+        key = self._office.signing_key
+        run = self.sending.next(channel, key.id)
         if run is None:
             return None
         segments = run.segments
@@ -210,10 +211,10 @@ class Exchange:
             first_root=run.first_root,
             size=segments[-1].size,
             root=segments[-1].root,
-            suite=self._office.signing_key.suite,
+            suite=key.suite,
             roster_version=self._office.roster.version,
             signed_at_ms=self._office.clock(),
         )
-        signed = self._office.signing_key.sign(codec.HEAD, codec.encode_payload(head))
+        signed = key.sign(codec.HEAD, codec.encode_payload(head))
         packed = b"".join([s.frames for s in segments] + [s.bodies or b"" for s in segments])
         return Parcel(head=signed, packed=packed)

@@ -18,6 +18,7 @@ from gateway.protocol.members import Roster
 from gateway.protocol.suite import SigningKey
 from gateway.protocol.transfer import Terms
 from gateway.protocol.values import Log
+from node.services.key_turn import KeyTurn
 
 _DAY_MS = 86_400_000
 _IDS_REMEMBERED = 8192
@@ -50,6 +51,7 @@ class Office:
     clock: Callable[[], int]  # Unix milliseconds
     random: Callable[[int], bytes]  # so many unpredictable bytes
     today: Callable[[int], int] = shanghai_date  # Unix milliseconds -> business date
+    keys: KeyTurn = field(default_factory=KeyTurn)  # what takes over from `signing_key`, and when
     doubled: bool = field(default=False, init=False)  # another instance runs as this region: this process has stopped
     _ids: dict[tuple[str, str], bytes] = field(default_factory=dict, init=False)  # asked for twice by every command
     _salts: bytes = field(default=b"", init=False)

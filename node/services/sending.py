@@ -39,6 +39,7 @@ class Run(NamedTuple):
 @dataclass(slots=True)
 class _Peer:
     next: int = 0  # number of the next frame to send
+    key: bytes = b""  # under which the last head was signed
     rewinds: int = -1
     received: int = 0  # what the peer's receipts cover, known before it is committed here
     under_way: deque[int] = field(default_factory=deque)  # where the envelopes not receipted yet end
@@ -84,9 +85,20 @@ class Sending:
         state.received = size
         return True
 
-    def next(self, channel: Channel) -> Run | None:
-        """The next segments for the peer of an open channel, or None when there are none or enough are under way."""
+    def next(self, channel: Channel, key: bytes = b"") -> Run | None:
+        """The next segments for the peer of an open channel, or None when there are none or enough are under way.
+
+        `key` names the key that will sign: under a new one sending begins again from what is final, so that its first
+        head stands on history both sides hold.
+        """
         state = self._of(channel.peer)
+        if state.key != key:
+            if state.key and state.next > channel.final:
+                state.next, state.received = channel.final, 0
+                state.under_way.clear()
+                with self._lock:
+                    self._forget(state)
+            state.key = key
         if state.rewinds != channel.rewinds:
             state.rewinds, state.next, state.received = channel.rewinds, channel.cursor, 0
             state.final = channel.final
