@@ -114,6 +114,8 @@ def hear_fenced(channel: Channel, fenced: Fenced, nodes: Nodes, into: Nodes) -> 
             "a backup of a history that was left, and an older one is needed; or that region contradicts itself"
         )
     if not holds_prefix(channel, fenced.holds_size, fenced.holds_root, nodes):
+        if fenced.holds_size <= channel.final:
+            raise Abandoned(f"region {channel.peer} holds another history of what it has receipted")
         return replace(channel, condition=Condition.RESTORED, fenced=fenced), None
     channel = replace(
         channel,

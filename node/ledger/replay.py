@@ -208,7 +208,7 @@ class Replay:
         self, peer: int, kind: Kind, reply: bool, id_: bytes, reason: int = 0
     ) -> tuple[int | None, Message | None]:
         """The next message to a peer must be this one. Returns its number, None while it waits, and the message."""
-        at = self.said.get(peer, 0)
+        at = self._logs.owned(peer, self.said.get(peer, 0))
         self.said[peer] = at + 1
         message = self._logs.said(peer, at)
         number = at if at < self._logs.numbered(peer) else None

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from gateway.protocol import channel as channels
-from gateway.protocol import handshake
+from gateway.protocol import handshake, recovery
 from gateway.protocol.channel import Channel, Condition
-from gateway.protocol.errors import Restored, Unauthentic
+from gateway.protocol.errors import Abandoned, Contradicted, Doubled, Restored, Unauthentic
 from gateway.protocol.values import (
     NO_EPOCH,
     Ask,
@@ -17,19 +17,23 @@ from gateway.protocol.values import (
     Fenced,
     Gap,
     NotReady,
+    Pull,
     Receipt,
     Resume,
     Stale,
     Standing,
 )
-from node.services import seal
+from node.services import doubled, evidence, merge, page, seal
 from node.services.command import handles
 from node.services.office import Office
 from node.store import bulk, schema
 from node.store.batch import Batch, Wishes
 
-Said = Sequence[Control | Receipt]
+Said = Sequence[Control | Receipt | page.GivenBack]
 """What goes back to the peer once this is committed; a receipt is the region's latest."""
+
+STOPPED = (Condition.QUARANTINED, Condition.ABANDONED)
+"""What a channel does not get out of by itself."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -73,10 +77,12 @@ def begin(command: Begin, office: Office, batch: Batch) -> Said:
 
 
 def _begin(channel: Channel, office: Office, batch: Batch) -> Said:
-    if channel.condition is not Condition.OPEN:
+    if channel.condition in STOPPED:
         return ()
     if channel.ready:
         return (handshake.ask(channel),)
+    if channel.fenced is not None:
+        return (recovery.pull(channel),)
     if channel.proposal != NO_EPOCH:
         return (handshake.resume(channel),)
     return (_propose(channel, office, batch),)
@@ -84,21 +90,26 @@ def _begin(channel: Channel, office: Office, batch: Batch) -> Said:
 
 def _propose(channel: Channel, office: Office, batch: Batch, known: int = 0) -> Resume:
     nonce = int.from_bytes(office.random(8), "big")
-    channel, resume = handshake.propose(channel, batch.now_ms, nonce, known)
+    channel, resume = handshake.propose(channel, batch.now_ms, nonce, max(known, batch.books.epoch))
     batch.set_channel(channel)
     return resume
 
 
 @handles(Hear, _nothing)
 def hear(command: Hear, office: Office, batch: Batch) -> Said:
-    """See SPEC section 5. A peer that holds what I no longer know stops the channel as RESTORED."""
+    """See SPEC section 5. A peer that seems to hold what I no longer know is asked anew, from the beginning."""
     channel = batch.channel(command.peer)
-    if channel.condition is not Condition.OPEN and not isinstance(command.message, Ask):
+    if channel.condition in STOPPED and not isinstance(command.message, Ask):
         return ()
     try:
         return _hear(command, channel, office, batch)
     except Restored:
-        batch.set_channel(replace(channel, condition=Condition.RESTORED, ready=False, peer_open=False))
+        return (_propose(channel, office, batch),)
+    except Abandoned as fault:
+        merge.abandon(channel, fault, batch)
+        return ()
+    except Doubled:
+        doubled.stop(office, batch)
         return ()
 
 
@@ -110,22 +121,17 @@ def _hear(command: Hear, channel: Channel, office: Office, batch: Batch) -> Said
     again: Resume | None = None
     match message:
         case Resume():
-            channel, answer = handshake.hear_resume(channel, message, nodes)
-            batch.set_channel(channel)
-            return (answer, *_latest(channel))
+            return _hear_resume(channel, message, office, batch)
         case Fenced():
-            channel, keep = handshake.hear_fenced(channel, message, nodes)
-            if keep is None:
-                return ()
-            batch.set_channel(channel)
-            if keep < channel.size:
-                seal.seal_again(batch, channel, keep)
-            # Also when the peer is known to be ready: only a question tells it that this side is now.
-            return (handshake.ask(channel),)
+            return hear_fenced(channel, message, office, batch)
+        case Pull():
+            return (page.give_back(channel, message, batch),)
         case Behind():
             channel, again = handshake.hear_behind(channel, message, now, nonce)
         case Stale():
             channel, again = handshake.hear_stale(channel, message, now, nonce)
+        case Ask() if handshake.is_fenced_asker(channel, message):
+            return (handshake.stale(channel, message.echo),)
         case Ask():
             status = office.roster.find(command.peer)
             standing = handshake.hear_ask(
@@ -145,9 +151,54 @@ def _hear(command: Hear, channel: Channel, office: Office, batch: Batch) -> Said
     return (again,) if again is not None else ()
 
 
+def _hear_resume(channel: Channel, message: Resume, office: Office, batch: Batch) -> Said:
+    # What I lost is asked for anew of a peer that has begun anew, or that holds more of mine than I knew.
+    again: Said = ()
+    if channel.fenced is not None or handshake.knows_more(channel, message.holds_size):
+        again = (_propose(channel, office, batch),)
+        channel = batch.channel(channel.peer)
+    channel, answer = handshake.hear_resume(channel, message, batch.nodes(batch.books.me, channel.peer))
+    batch.set_channel(channel)
+    return (answer, *_latest(channel), *again)
+
+
+def hear_fenced(channel: Channel, message: Fenced, office: Office, batch: Batch) -> Said:
+    """I am ready; or the peer holds what I lost, and I ask for it. Raises Abandoned."""
+    nodes, into = batch.nodes(batch.books.me, channel.peer), batch.nodes(channel.peer, batch.books.me)
+    after, keep = handshake.hear_fenced(channel, message, nodes, into)
+    if keep is None:
+        if after.fenced is None or after is channel:
+            return ()
+        return (recovery.pull(merge.begin(after, office, batch)),)
+    batch.set_channel(after)
+    if keep < after.size:
+        seal.seal_again(batch, after, keep)
+    merge.end(after.peer, office, batch)
+    # Also when the peer is known to be ready: only a question tells it that this side is now.
+    return (handshake.ask(after),)
+
+
 def _latest(channel: Channel) -> Said:
     """My latest receipt, again: the peer may have missed it."""
     return (channel.receipt,) if channel.receipt is not None else ()
+
+
+@handles(merge.Returned, merge.wishes)
+def hear_page(command: merge.Returned, office: Office, batch: Batch) -> Said:
+    """Take in what the peer gives back, and ask for the rest. Raises Malformed: nothing of the page is committed."""
+    channel = batch.channel(command.peer)
+    if channel.condition in STOPPED or channel.ready:
+        return ()
+    try:
+        if not merge.take_in(command, channel, office, batch):
+            return ()
+        channel = batch.channel(command.peer)
+        if channel.fenced is not None and recovery.is_complete(channel):
+            return hear_fenced(channel, channel.fenced, office, batch)
+    except Abandoned as fault:
+        merge.abandon(batch.channel(command.peer), fault, batch)
+        return ()
+    return (recovery.pull(channel),)
 
 
 @handles(HearReceipt, _nothing)
@@ -161,8 +212,12 @@ def hear_receipt(command: HearReceipt, office: Office, batch: Batch) -> None:
         raise Unauthentic("the receipt is over another log than mine to its signer")
     try:
         after = channels.hear_receipt(channel, receipt, batch.nodes(batch.books.me, command.peer))
+    except Contradicted:
+        evidence.deny(channel, command.signed, office, batch)
+        return
     except Restored:
-        batch.set_channel(replace(channel, condition=Condition.RESTORED, ready=False, peer_open=False))
+        if channel.ready:
+            _propose(channel, office, batch)
         return
     if after.receipted > channel.receipted:
         log = batch.books.logs[batch.books.me, command.peer]

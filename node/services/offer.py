@@ -35,16 +35,29 @@ def hear_offer(peer: int, frame: Frame, offer: Offer, number: int, office: Offic
     except Malformed:
         reply.answer(peer, frame.id, Reason.MALFORMED_BODY, b"", office, batch, None)
         return journal.Decision(number, 0, 0, int(Reason.MALFORMED_BODY))
+    transfer = offered(peer, frame, offer, number, office, batch)
+    return decide(transfer, frame, offer, number, office, batch)
+
+
+def offered(peer: int, frame: Frame, offer: Offer, number: int, office: Office, batch: Batch) -> Transfer:
+    """The transfer an offer is kept as, undecided."""
     transfer = Transfer(
         batch.books.next("transfer"), frame.id, peer, office.me, State.OFFERED, 0, frame.commitment, None, None,
         frame.category, frame.amount, frame.becomes, frame.arriving, offer.rate_p, offer.rate_q, offer.purpose,
         offer.cites or None, None, number, None, offer.address, batch.now_ms, None,
     )  # fmt: skip
     batch.new_transfer(transfer)
+    return transfer
+
+
+def decide(
+    transfer: Transfer, frame: Frame, offer: Offer, number: int, office: Office, batch: Batch
+) -> journal.Decision:
+    """Accept an offer, refuse it, or put it before a clerk."""
     try:
         if offer.purpose == Purpose.REVERSAL:
             return reversal.hear_return(transfer, offer, number, office, batch)
-        terms, account = _check(frame, offer, peer, office, batch)
+        terms, account = _check(frame, offer, transfer.source, office, batch)
     except Refused as refusal:
         return refuse(transfer, refusal.reason, number, office, batch)
     if terms.review_from and frame.arriving >= terms.review_from:
@@ -52,7 +65,7 @@ def hear_offer(peer: int, frame: Frame, offer: Offer, number: int, office: Offic
         transfer.balance = batch.balance_of(account, batch.books.categories[frame.becomes])
         batch.event(EventKind.ARRIVED, transfer)
         return journal.Decision(number, transfer.no, int(transfer.state), 0, 0, transfer.balance)
-    return accept(transfer, offer, account, terms, number, office, batch)
+    return accept(transfer, offer, account, terms.grace_days, number, office, batch)
 
 
 def _conflict(known: Transfer, frame: Frame, number: int, office: Office, batch: Batch) -> journal.Decision:
@@ -98,9 +111,18 @@ def receiver(peer: int, offer: Offer, batch: Batch) -> Account:
 
 
 def accept(
-    transfer: Transfer, offer: Offer, account: Account, terms: Terms, number: int, office: Office, batch: Batch
+    transfer: Transfer, offer: Offer, account: Account, grace_days: int, number: int, office: Office, batch: Batch
 ) -> journal.Decision:
-    """Credit the points provisionally, one lot per slice, and say so. They are spendable once the source holds that."""
+    """Credit the points provisionally and say so. They are spendable once the source holds that."""
+    redo = _pack(account.name)
+    answered = reply.answer(transfer.source, transfer.id, None, redo, office, batch, transfer)
+    return credit(transfer, offer, account, grace_days, number, answered, batch)
+
+
+def credit(
+    transfer: Transfer, offer: Offer, account: Account, grace_days: int, number: int, answered: int | None, batch: Batch
+) -> journal.Decision:
+    """Credit what frame `number` offered, one lot per slice. `answered`: number of the answer, where it has one."""
     category = batch.books.categories[transfer.becomes]
     balance = transfer.balance = batch.balance_of(account, category)
     faces = batch.system_balance(clearing(transfer.source), category)
@@ -110,16 +132,15 @@ def accept(
     posting = transfer.hold = batch.post(
         Phase.PROVISIONAL, faces, balance, transfer.arriving, transfer=transfer.no, resident=balance
     )
-    numbers = [batch.books.next("lot") for _ in offer.slices]
-    redo = _pack((balance, numbers[0]))
-    transfer.answered = reply.answer(transfer.source, transfer.id, None, redo, office, batch, transfer)
-    clears = UNSEALED if transfer.answered is None else transfer.answered
+    transfer.answered = answered
+    clears = UNSEALED if answered is None else answered
     lots, expires = [], []
-    for no, s in zip(numbers, offer.slices, strict=True):
+    for s in offer.slices:
+        no = batch.books.next("lot")
         units = s.blocks * offer.rate_p
         first = s.provenance[0]
         lot = Lot(
-            no, balance, units, first.granted, arriving_expiry(s.expires, batch.today, terms.grace_days), first.issuer,
+            no, balance, units, first.granted, arriving_expiry(s.expires, batch.today, grace_days), first.issuer,
             evidence_of(s.provenance), first.because, pack_further(s.provenance), transfer.no, transfer.source, clears,
         )  # fmt: skip
         batch.grant(lot)
@@ -200,4 +221,4 @@ def _decide(command: Review, transfer: Transfer, number: int, office: Office, ba
         check_room(transfer.becomes, transfer.arriving, batch)
     except Refused as refusal:
         return refuse(transfer, refusal.reason, number, office, batch)
-    return accept(transfer, offer, account, terms, number, office, batch)
+    return accept(transfer, offer, account, terms.grace_days, number, office, batch)

@@ -108,9 +108,7 @@ def _append(command: Receive, channel: channels.Channel, verdict: Append, office
     )
     receipt = channel.receipt
     assert receipt is not None
-    nonce = receipt.epoch.nonce.to_bytes(8, "big")
-    row = (log, receipt.size, receipt.epoch.number, nonce, receipt.root, receipt.received_at_ms, None)
-    bulk.insert(batch.conn, schema.receipt, [row])
+    keep_receipt(receipt, log, batch)
     batch.set_channel(channel)
     decisions = _apply(command, skip, first, frames, office, batch)
     batch.refused[command.peer] += sum(map(is_in_vain, frames, decisions))
@@ -118,6 +116,13 @@ def _append(command: Receive, channel: channels.Channel, verdict: Append, office
         journal.Applied(at=batch.now_ms, peer=command.peer, first=first, size=channel.held, decisions=decisions)
     )
     return receipt
+
+
+def keep_receipt(receipt: Receipt, log: int, batch: Batch) -> None:
+    """The content of a receipt of mine commits with what it is for; the signature follows from it."""
+    nonce = receipt.epoch.nonce.to_bytes(8, "big")
+    row = (log, receipt.size, receipt.epoch.number, nonce, receipt.root, receipt.received_at_ms, None)
+    bulk.insert(batch.conn, schema.receipt, [row])
 
 
 def is_in_vain(frame: Frame, decision: journal.Decision) -> bool:
@@ -136,30 +141,38 @@ def _apply(
     for i, frame in enumerate(frames):
         number, parsed = first + i, command.parsed[skip + i]
         if frame.reply:
-            decision = _hear_reply(command.peer, frame, command.bodies[skip + i], number, batch)
-        elif frame.kind not in REQUESTS:
-            decision = refuse(command.peer, frame, number, Reason.UNKNOWN_KIND, office, batch)
-        elif isinstance(parsed, PeerFault):
-            decision = refuse(command.peer, frame, number, Reason.MALFORMED_BODY, office, batch)
-        elif objection := objects(frame.kind, frame.reply, parsed):
-            decision = refuse(command.peer, frame, number, objection.reason, office, batch, objection.successor)
-            if isinstance(parsed, Offer) and parsed.request:
-                reversal.hear_refusal(command.peer, parsed.request, decision.reason, batch)
-        elif frame.kind == Kind.OFFER and isinstance(parsed, Offer):
-            decision = offer.hear_offer(command.peer, frame, parsed, number, office, batch)
-        elif frame.kind == Kind.CANCEL:
-            decision = offer.hear_cancel(command.peer, frame, number, office, batch)
-        elif frame.kind == Kind.REVERSE_REQUEST and _under_review(command.peer, frame, batch):
-            decision = refuse(command.peer, frame, number, Reason.CONFLICT_DIFFERENT_CONTENT, office, batch)
-        elif frame.kind == Kind.REVERSE_REQUEST and isinstance(parsed, bytes):
-            decision = reversal.hear_request(command.peer, frame, parsed, number, office, batch)
+            decision = hear_reply(command.peer, frame, command.bodies[skip + i], number, batch)
         else:
-            decision = journal.Decision(number, 0, 0)  # a cut-off
+            decision = decide_request(command.peer, frame, parsed, number, objects, office, batch)
         decisions.append(decision)
     return decisions
 
 
-def _hear_reply(peer: int, frame: Frame, body: bytes, number: int, batch: Batch) -> journal.Decision:
+def decide_request(
+    peer: int, frame: Frame, parsed: Body, number: int, objects: standing.Judge, office: Office, batch: Batch
+) -> journal.Decision:
+    """Answer a request in the other log. `objects`: what the standing of the two regions has against it."""
+    if frame.kind not in REQUESTS:
+        return refuse(peer, frame, number, Reason.UNKNOWN_KIND, office, batch)
+    if isinstance(parsed, PeerFault):
+        return refuse(peer, frame, number, Reason.MALFORMED_BODY, office, batch)
+    if objection := objects(frame.kind, frame.reply, parsed):
+        decision = refuse(peer, frame, number, objection.reason, office, batch, objection.successor)
+        if isinstance(parsed, Offer) and parsed.request:
+            reversal.hear_refusal(peer, parsed.request, decision.reason, batch)
+        return decision
+    if frame.kind == Kind.OFFER and isinstance(parsed, Offer):
+        return offer.hear_offer(peer, frame, parsed, number, office, batch)
+    if frame.kind == Kind.CANCEL:
+        return offer.hear_cancel(peer, frame, number, office, batch)
+    if frame.kind == Kind.REVERSE_REQUEST and _under_review(peer, frame, batch):
+        return refuse(peer, frame, number, Reason.CONFLICT_DIFFERENT_CONTENT, office, batch)
+    if frame.kind == Kind.REVERSE_REQUEST and isinstance(parsed, bytes):
+        return reversal.hear_request(peer, frame, parsed, number, office, batch)
+    return journal.Decision(number, 0, 0)  # a cut-off
+
+
+def hear_reply(peer: int, frame: Frame, body: bytes, number: int, batch: Batch) -> journal.Decision:
     """A reply is never answered: one that fits nothing held is kept and flagged."""
     mine = batch.transfers.get((frame.id, batch.books.me))
     reason = 0

@@ -9,17 +9,18 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterator, Sequence
 
-from sqlalchemy import delete, select
+from sqlalchemy import delete, func, select
 
 from gateway.protocol import channel as channels
 from gateway.protocol import codec, limits, merkle
 from gateway.protocol.channel import Channel
 from gateway.protocol.handshake import unsealed
 from gateway.protocol.transfer import State
-from gateway.protocol.values import Draft, Kind, Purpose
+from gateway.protocol.values import Draft, Frame, Kind, Purpose
+from node.ledger.lots import UNSEALED
 from node.ledger.transfers import Transfer
 from node.store import bulk, logs, schema
-from node.store.batch import Batch, Waiting
+from node.store.batch import Batch, Waiting, Wishes
 from node.store.books import Uncleared
 
 _FRAME_BYTES = 160
@@ -91,11 +92,7 @@ def _tell_number(batch: Batch, draft: Draft, transfer: Transfer, number: int) ->
         return
     batch.changed(transfer)
     if draft.kind == Kind.ACCEPT and transfer.state == State.ACCEPTED:
-        balance = transfer.balance or 0
-        batch.load_lots([balance])
-        for lot in batch.lots_of(balance).values():
-            if lot.transfer == transfer.no:
-                batch.seal_lot(lot, number)
+        tell_lots(batch, transfer, number)
 
 
 def _put_in_outbox(batch: Batch, peer: int, waiting: Sequence[Waiting]) -> None:
@@ -157,6 +154,70 @@ def seal_again(batch: Batch, channel: Channel, keep: int) -> None:
     if channel.size != end:
         raise AssertionError(f"{end - keep} frames were taken back, {channel.size - keep} were sealed again")
     batch.set_channel(channel)
+
+
+def take_back(batch: Batch, channel: Channel, keep: int) -> Channel:
+    """Put my frames from number `keep` on back into the outbox, before what waits there: the peer may hold others.
+
+    They keep their ids and get new numbers later, unless the peer gives the very same messages back.
+    """
+    peer, me = channel.peer, batch.books.me
+    log = batch.books.logs[me, peer]
+    frontier = merkle.frontier_at(batch.nodes(me, peer), keep)
+    taken: list[tuple[Frame, bytes]] = []
+    spans = logs.outline(batch.conn, log, keep)
+    logs.cut(batch.conn, log, keep)
+    for span in spans:
+        segment = next(logs.segments(batch.conn, log, span.first, 1))
+        frames, bodies = codec.unpack_frames(segment.frames), codec.unpack_bodies(segment.bodies or b"")
+        kept = max(keep - span.first, 0)
+        if kept:
+            logs.shorten(batch.conn, log, span.first, frames[:kept], bodies[:kept], frontier.root())
+        else:
+            logs.remove(batch.conn, log, span.first)
+        taken += zip(map(codec.decode_frame, frames[kept:]), bodies[kept:], strict=True)
+    logs.set_end(batch.conn, log, frontier)
+    batch.load(Wishes(transfers={frame.id for frame, _ in taken}))
+    o = schema.outbox
+    first = (batch.conn.scalar(select(func.min(o.c.no)).where(o.c.peer == peer)) or batch.books.next("outbox")) - len(
+        taken
+    )
+    rows = []
+    for no, (f, body) in enumerate(taken, first):
+        transfer = batch.transfers.get((f.id, peer if f.reply else me))
+        if transfer is not None:
+            _forget_number(batch, f, transfer)
+        rows.append((
+            no, peer, f.kind, f.reply, f.id, body, f.category, f.amount, f.becomes, f.arriving,
+            transfer.no if transfer is not None else None,
+        ))  # fmt: skip
+    bulk.insert(batch.conn, o, rows)
+    batch.books.outboxes[peer] = batch.books.outboxes.get(peer, 0) + len(rows)
+    uncleared = batch.books.uncleared.get(peer, deque())
+    while uncleared and uncleared[-1].number >= keep:
+        uncleared.pop()
+    channel = unsealed(channel, frontier)
+    batch.set_channel(channel)
+    return channel
+
+
+def _forget_number(batch: Batch, frame: Frame, transfer: Transfer) -> None:
+    if frame.kind == Kind.OFFER:
+        transfer.offered = None
+    elif frame.reply:
+        transfer.answered = None
+        if frame.kind == Kind.ACCEPT:
+            tell_lots(batch, transfer, UNSEALED)
+    batch.changed(transfer)
+
+
+def tell_lots(batch: Batch, transfer: Transfer, number: int) -> None:
+    """The answer that credited an incoming transfer has this number now."""
+    balance = transfer.balance or 0
+    batch.load_lots([balance])
+    for lot in batch.lots_of(balance).values():
+        if lot.transfer == transfer.no and lot.clears is not None:
+            batch.seal_lot(lot, number)
 
 
 def _append(batch: Batch, peer: int, sealed: channels.Sealed) -> logs.Segment:

@@ -46,7 +46,7 @@ class Neighbour:
         now = self.region.clock()
         self.channel, resume = handshake.propose(self.channel, now, 1)
         fenced = self._answer(self.region.hear(self.code, self._sign(resume)), Fenced)
-        self.channel, _ = handshake.hear_fenced(self.channel, fenced, self.out)
+        self.channel, _ = handshake.hear_fenced(self.channel, fenced, self.out, self.out)
         (resume_too,) = self.region.say(self.code, Begin(peer=self.code))
         assert isinstance(resume_too, Signed)
         proposed: Any = codec.decode_payload(resume_too.payload_type, resume_too.payload)

@@ -143,8 +143,8 @@ def forget_peer_epoch(patch: Patch) -> None:
     """Neither Fenced nor Standing says anything about the peer's epoch."""
     fenced, standing = handshake.hear_fenced, handshake.hear_standing
 
-    def hear_fenced(c: channel.Channel, message: Any, nodes: Any) -> Any:
-        after, keep = fenced(c, message, nodes)
+    def hear_fenced(c: channel.Channel, message: Any, nodes: Any, into: Any) -> Any:
+        after, keep = fenced(c, message, nodes, into)
         return channel.replace(after, peer_epoch=c.peer_epoch), keep
 
     def hear_standing(c: channel.Channel, message: Any, nodes: Any) -> Any:

@@ -157,7 +157,7 @@ def _hear(actor: Actor, value: Any, now: int, nonce: int) -> list[Any]:
                 channel, answer = handshake.hear_resume(channel, value, nodes)
                 said = [answer]
             case Fenced():
-                channel, keep = handshake.hear_fenced(channel, value, nodes)
+                channel, keep = handshake.hear_fenced(channel, value, nodes, Tree(actor.inn))
                 if keep is not None and keep < channel.size:
                     actor.channel = channel
                     actor.seal_again(keep)
