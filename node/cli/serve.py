@@ -121,7 +121,7 @@ async def _guard(node: Node, held: Hold) -> None:
         await asyncio.to_thread(held.keeps)
         try:
             await _follow(node)
-            await asyncio.to_thread(node.hold_keys)
+            node.hold_keys()
         except (ProtocolError, NodeError) as error:
             structlog.get_logger(__name__).warning("roster_not_read", error=str(error))
 
