@@ -30,6 +30,10 @@ class Logs(Protocol):
         """What the peer said. None where its log ends."""
         ...
 
+    def owned(self, peer: int, number: int) -> int:
+        """`number`, or the next after it that this region has not disowned in a repair."""
+        ...
+
     def numbered(self, peer: int) -> int:
         """How many frames the log to a peer has."""
         ...

@@ -13,21 +13,25 @@ from dataclasses import dataclass, replace
 from hashlib import sha256
 from typing import Any
 
+import structlog
 from sqlalchemy import Connection, select, update
 
 from gateway.protocol import codec, contradictions
 from gateway.protocol.channel import Channel, Condition, root_at
 from gateway.protocol.errors import Malformed, ProtocolError, Refused
+from gateway.protocol.exhibits import RepairProof
 from gateway.protocol.proof import holds
 from gateway.protocol.transfer import State
 from gateway.protocol.values import NO_EPOCH, Frame, Kind, Log, Reason, Repair, Signed
 from node.errors import BadInput, SamePerson
 from node.ledger import journal
-from node.services import claim, evidence, offer
+from node.services import claim, evidence, offer, seal
 from node.services.command import handles
 from node.services.office import Office
 from node.store import logs, schema
 from node.store.batch import Batch, Wishes
+
+log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -72,6 +76,12 @@ class Agreement:
         """Both have signed the same."""
         return self.mine is not None and self.theirs is not None
 
+    @property
+    def disowned(self) -> tuple[range, ...]:
+        """The numbers that its source does not stand by, once both have signed."""
+        numbers = range(self.repair.size, self.repair.holds_size)
+        return (numbers,) if self.complete and numbers else ()
+
 
 def _nothing(command: object, office: Office, wishes: Wishes) -> None:
     """What it looks at is loaded when it is known."""
@@ -96,11 +106,15 @@ def agreements(conn: Connection, peer: int | None = None) -> dict[tuple[int, byt
 
 def disowned(conn: Connection, peer: int, log: Log) -> list[range]:
     """The numbers in a log that its source does not stand by any more: they are kept, and never done again."""
-    return [
-        range(a.repair.size, a.repair.holds_size)
-        for a in agreements(conn, peer).values()
-        if a.complete and a.repair.log == log and a.repair.size < a.repair.holds_size
-    ]
+    return [others for a in agreements(conn, peer).values() if a.repair.log == log for others in a.disowned]
+
+
+def explains(conn: Connection, channel: Channel, size: int) -> bool:
+    """Whether two regions have agreed that so many frames of my log are held: nothing was lost, it was disputed."""
+    return any(
+        a.complete and a.repair.log == channel.out and a.repair.size <= channel.size and a.repair.holds_size >= size
+        for a in agreements(conn, channel.peer).values()
+    )
 
 
 def _decode(payload: bytes) -> Repair:
@@ -182,6 +196,8 @@ def _log_of(command: Agree, channel: Channel, office: Office, batch: Batch) -> L
 def _root(channel: Channel, log: Log, size: int, batch: Batch) -> bytes:
     mine = log == channel.out
     frontier = channel.out_frontier if mine else channel.in_frontier
+    if mine and size < channel.final:
+        raise Refused(Reason.WRONG_STATE, f"the first {channel.final} frames of this region's log are final")
     if not 0 <= size <= frontier.size:
         raise Refused(Reason.WRONG_STATE, f"this region holds {frontier.size} frames of that log, not {size}")
     return root_at(frontier, batch.nodes(log.source, log.destination), size)
@@ -201,38 +217,43 @@ def say_repair(command: SayRepair, office: Office, batch: Batch) -> tuple[Signed
 def hear_repair(command: HearRepair, office: Office, batch: Batch) -> tuple[Signed, ...]:
     """A peer has signed. Where two people here have agreed to the same, this region signs too and the quarantine ends.
 
-    Raises Malformed, told to the peer, for a repair that nobody here has agreed to; it changes nothing.
+    A repair about other evidence, or another prefix, changes nothing. Raises Malformed for one that cannot be.
     """
     channel, repair = batch.channel(command.peer), command.repair
     known = agreements(batch.conn, command.peer).get((command.peer, repair.evidence))
     if known is None:
-        raise Malformed(f"nobody here has agreed to a repair about evidence {repair.evidence.hex()}")
+        log.info("repair_not_agreed", peer=command.peer, size=repair.size, evidence=repair.evidence.hex())
+        return ()
     if known.complete:  # said again, because what completed it was lost
         return (codec.decode_signed(known.mine or b""),) if known.repair == repair else ()
     if repair.log == channel.into:
         if known.repair != repair or known.mine is None:
-            raise Malformed(f"this region stands by {known.repair.size} frames and holds {known.repair.holds_size}")
-        if (channel.held, channel.in_frontier.root()) != (repair.holds_size, repair.holds_root):
-            raise Malformed("what this region holds is not what was signed")
+            return ()
         _store(batch, command.peer, repair, mine=known.mine, theirs=command.signed)
         _into_suspense(channel, repair, office, batch)
-        _leave(channel, batch)
+        _leave(channel, repair, batch)
         return ()
     wanted = known.repair
     if (wanted.log, wanted.size, wanted.root) != (repair.log, repair.size, repair.root):
-        raise Malformed(f"this region stands by {wanted.size} frames, not by those {repair.size}")
+        log.info("repair_differs", peer=command.peer, size=repair.size, here=wanted.size)
+        return ()
     if repair.holds_size < repair.size:
         raise Malformed(f"{repair.size} frames cannot stand where {repair.holds_size} are held")
     mine = _sign(repair, office)
     _store(batch, command.peer, repair, mine=mine, theirs=command.signed)
-    _leave(channel, batch)
+    _leave(channel, repair, batch)
     return (codec.decode_signed(mine),)
 
 
-def _leave(channel: Channel, batch: Batch) -> None:
-    """Begin anew: a fresh epoch on both sides, from what each holds."""
+def _leave(channel: Channel, repair: Repair, batch: Batch) -> None:
+    """Begin anew: a fresh epoch on both sides, from what each holds. What I said beyond the prefix I stand by waits
+    for new numbers."""
     condition = Condition.OPEN if channel.condition is Condition.QUARANTINED else channel.condition
-    batch.set_channel(replace(channel, condition=condition, ready=False, peer_open=False, proposal=NO_EPOCH))
+    channel = replace(channel, condition=condition, ready=False, peer_open=False, proposal=NO_EPOCH, fenced=None)
+    batch.set_channel(channel)
+    keep = max(repair.size, channel.final)
+    if repair.log == channel.out and keep < channel.size:
+        batch.set_channel(seal.take_back(batch, channel, keep))
 
 
 def _into_suspense(channel: Channel, repair: Repair, office: Office, batch: Batch) -> None:
@@ -263,6 +284,20 @@ def _suspend(peer: int, frame: Frame, number: int, office: Office, batch: Batch)
         went = batch.transfers.get((frame.id, batch.books.me))
         if went is not None and went.state == State.POSTED and went.answered == number:
             claim.raise_claim(batch, peer, claim.Cause.FORK, went, because)
+
+
+def proof(conn: Connection, peer: int, digest: bytes) -> RepairProof | None:
+    """What both have signed, with the evidence, for anybody to check. None while it is not complete."""
+    found = agreements(conn, peer).get((peer, digest))
+    if found is None or found.mine is None or found.theirs is None:
+        return None
+    mine, theirs = codec.decode_signed(found.mine), codec.decode_signed(found.theirs)
+    stored = evidence.find(conn, digest, peer)
+    return RepairProof(
+        repair=replace(mine, signatures=(*mine.signatures, *theirs.signatures)),
+        evidence=stored.file if stored is not None else b"",
+        rosters=tuple(evidence.rosters(conn)),
+    )
 
 
 def outline(agreement: Agreement) -> dict[str, Any]:

@@ -137,7 +137,7 @@ class _Examination:
         """Nothing was said or heard that the journal does not know of."""
         for peer in logs.peers:
             said, waiting = logs.numbered(peer), logs.waiting(peer)
-            told = replay.said.get(peer, 0)
+            told = logs.owned(peer, replay.said.get(peer, 0))
             self._findings.count("said", said)
             self._findings.count("outbox", waiting)
             if told < said:

@@ -9,6 +9,7 @@ from sqlalchemy import Connection, func, select
 
 from gateway.protocol import codec
 from node.ledger.sources import Message
+from node.services import repair
 from node.services.verify_logs import paged
 from node.store import schema
 
@@ -25,6 +26,12 @@ class StoredLogs:
         self._sizes: dict[int, tuple[int, int]] = {
             row.peer: (logs[row.out_log].size, logs[row.in_log].size) for row in rows
         }
+        self._disowned: dict[int, list[range]] = {}
+        for (peer, _), agreement in repair.agreements(conn).items():
+            if agreement.repair.log.destination == peer:
+                self._disowned.setdefault(peer, []).extend(agreement.disowned)
+        for found in self._disowned.values():
+            found.sort(key=lambda others: others.start)
         self._said = {row.peer: _Reader(self._out(row.peer, row.out_log)) for row in rows}
         self._heard = {row.peer: _Reader(self._frames(row.in_log)) for row in rows}
         o = schema.outbox
@@ -40,6 +47,13 @@ class StoredLogs:
         """See the protocol."""
         reader = self._heard.get(peer)
         return reader.at(number) if reader else None
+
+    def owned(self, peer: int, number: int) -> int:
+        """See the protocol."""
+        for others in self._disowned.get(peer, ()):
+            if number in others:
+                number = min(others.stop, max(number, self.numbered(peer)))  # they may still have to be given back
+        return number
 
     def numbered(self, peer: int) -> int:
         """See the protocol."""
