@@ -31,6 +31,7 @@ from node.services.writer import Writer
 from node.store import tokens
 from node.store.engine import Store, open_store
 from node.store.migrate import migrate
+from node.witness import LINEAGE_BYTES, WitnessFile, begin
 
 SOURCE, DESTINATION = 330100, 330200
 RESIDENTS = 10_000
@@ -135,7 +136,9 @@ def opened(site: Site, rosters: Sequence[Signed]) -> Iterator[tuple[Store, Offic
         migrate(store)
         with store.write() as conn:
             if rosters:
-                founding.found(conn, site.code, settings.categories)
+                lineage = os.urandom(LINEAGE_BYTES)
+                founding.found(conn, site.code, settings.categories, lineage)
+                WitnessFile(settings.witness).write(begin(site.code, lineage))
             trusted = founding.trust(conn, rosters)
         yield (
             store,

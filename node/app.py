@@ -31,6 +31,7 @@ from node.store.engine import open_store
 from node.store.migrate import migrate
 from node.web.ports import Check, PeerStatus
 from node.web.server import application
+from node.witness import WitnessFile
 
 SWEEP_EVERY_S = 600.0
 """How often expired lots are looked for."""
@@ -66,7 +67,8 @@ class Node:
             clock=_now_ms,
             random=os.urandom,
         )
-        self.writer = WriterThread(Writer(self.store, self.office))
+        self.witness = WitnessFile(config.witness)
+        self.writer = WriterThread(Writer(self.store, self.office, self.witness))
         self.exchange = Exchange(self.office, self.store)
         self.writer.writer.on_sealed(self.exchange.sending.sealed)
         self.region = LocalRegion(self.office, self.store, self.writer, self.exchange)
@@ -104,6 +106,7 @@ class Node:
         await self.courier.stop()
         await asyncio.to_thread(self.writer.stop)
         self.store.close()
+        self.witness.close()
 
     async def submit(self, commands: Sequence[Any]) -> list[Any]:
         """Commit commands. Returns, for each, its answer or the ProtocolError that refused it. Raises Unavailable."""

@@ -25,6 +25,7 @@ from node.toml_file import read_toml
 
 CONFIG_FILE = "hutong.toml"
 TERMS_FILE = "terms.toml"
+WITNESS_FILE = "witness"
 SECRET_BYTES = 32
 NEXT_KEY_FILE = "signing.next.key"
 
@@ -52,6 +53,7 @@ class Config:
     environment: str  # only rosters of this environment are taken
     categories: tuple[str, ...]
     database: str  # URL; a relative SQLite path has been made one below `directory`
+    witness: Path  # tells a restored database from one that is whole; meant for another disk than the database's
     terms: Path
     grpc_listen: str  # host:port for other regions; port 0 = any free one
     http_listen: str  # host:port for the region's own systems
@@ -104,6 +106,12 @@ def _text(value: object) -> str:
         raise _Wrong("is not text", 'Write it in quotation marks, such as name_zh = "杭州".')
     if len(value) > 64 or not value.isprintable():
         raise _Wrong("is longer than 64 characters or holds some that cannot be seen", "Write it shorter.")
+    return value
+
+
+def _path(value: object) -> str:
+    if not isinstance(value, str) or not value or len(value) > 1024 or not value.isprintable():
+        raise _Wrong("is not the path of a file", 'Write it in quotation marks, such as "/mnt/other/330100.witness".')
     return value
 
 
@@ -266,6 +274,7 @@ def load(directory: Path) -> Config:
         environment=table.take("environment", _environment, "production"),
         categories=table.take("categories", _categories),
         database=_absolute(table.take("database", _url, "sqlite:///region.sqlite"), directory),
+        witness=directory / table.take("witness", _path, WITNESS_FILE),
         terms=directory / table.take("terms", _text, TERMS_FILE),
         grpc_listen=table.take("grpc_listen", _listen),
         http_listen=table.take("http_listen", _listen),

@@ -20,7 +20,8 @@ from node.cli.faults import Failed
 from node.cli.screen import Answer, facts
 from node.cli.templates import CONFIG, TERMS, config_text
 from node.cli.words import say
-from node.config import Config, load, load_terms
+from node.config import WITNESS_FILE, Config, load, load_terms
+from node.witness import LINEAGE_BYTES
 
 OPERATOR = "operator"
 """The name of the token that commands on the region's own machine use."""
@@ -60,6 +61,13 @@ def init(
     categories: Annotated[
         str, typer.Option("--categories", help=say("积分类别，逗号分隔", "Categories of points, with commas between"))
     ] = "moral,public_welfare,culture",
+    witness: Annotated[
+        str,
+        typer.Option(
+            "--witness",
+            help=say("见证文件，宜在另一块磁盘上", "The witness: a small file, best on another disk than the database"),
+        ),
+    ] = WITNESS_FILE,
     environment: Annotated[
         str, typer.Option("--environment", help=say("环境；须与联邦一致", "Environment; as the federation's"))
     ] = "production",
@@ -78,6 +86,7 @@ def init(
         environment=environment,
         categories=[part.strip() for part in categories.split(",")],
         database=database,
+        witness=witness,
         grpc_listen=listen,
         http_listen=http,
         endpoint=endpoint,
@@ -120,7 +129,7 @@ def _as_option(error: ValueError) -> tuple[str, str]:
     """A fault of the file that was made from the options is a fault of an option."""
     what, do = str(getattr(error, "what", error)), str(getattr(error, "do", ""))
     names = {"region": "CODE", "name_zh": "--name", "name_en": "--name-en", "grpc_listen": "--listen",
-             "http_listen": "--http", "endpoint": "--endpoint", "database": "--database",
+             "http_listen": "--http", "endpoint": "--endpoint", "database": "--database", "witness": "--witness",
              "categories": "--categories", "environment": "--environment"}  # fmt: skip
     key, _, rest = what.partition(" ")
     return f"{names.get(key, key)} {rest}", re.sub(r", such as name_zh = .*", ".", do)
@@ -137,6 +146,8 @@ def _found(config: Config, directory: Path) -> None:
     file = None if inside else _sqlite_file(config.database)
     made_here = file is not None and not file.exists()
     store = open_store(config.database)
+    lineage = secrets.token_bytes(LINEAGE_BYTES)
+    kept = _witness(config, lineage)
     try:
         migrate(store)
         with store.write() as conn:
@@ -148,12 +159,13 @@ def _found(config: Config, directory: Path) -> None:
                     ),
                     say("用 --database 指定一个空数据库。", "Name an empty one with --database."),
                 )
-            founding.found(conn, config.region, config.categories)
+            founding.found(conn, config.region, config.categories, lineage)
             token = tokens.create(conn, OPERATOR, ["admin"], time.time_ns() // 1_000_000)
             secret_file(config.operator_token, f"{token}\n")
             if not inside:
                 config.directory.rename(directory)
     except BaseException:
+        kept.unlink(missing_ok=True)
         if directory.exists() and not config.directory.exists():
             shutil.rmtree(directory, ignore_errors=True)
         if file is not None and made_here:
@@ -166,6 +178,24 @@ def _found(config: Config, directory: Path) -> None:
         store.close()
     if inside:
         config.directory.rename(directory)
+
+
+def _witness(config: Config, lineage: bytes) -> Path:
+    """The witness of the history that begins here. One of another region, or of a lost one, is not written over."""
+    from node.witness import WitnessFile, begin
+
+    if config.witness.exists():
+        raise Failed(
+            say(f"{config.witness} 已存在，未作任何改动", f"{config.witness} exists already; nothing was changed"),
+            say(
+                "每个地区用各自的见证文件：换一个 --witness。",
+                "Every region has its own witness: name another one with --witness.",
+            ),
+        )
+    file = WitnessFile(config.witness)
+    file.write(begin(config.region, lineage))
+    file.close()
+    return config.witness
 
 
 def founding_of(conn: object) -> str | None:

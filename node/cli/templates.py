@@ -25,6 +25,11 @@ categories = {categories}
 # sqlite:///文件（相对于本目录）或 postgresql://用户@主机/库名。 A file below this directory, or a PostgreSQL.
 database = {database}
 
+# 见证文件：数据库被恢复到旧备份时，凭它发现。请放在另一块磁盘上，切勿与数据库一同备份或恢复；移动时先停止节点。
+# The witness tells when the database was restored from an older backup. Best on another disk; never back it up or
+# restore it together with the database. Stop the node before you move it.
+witness = {witness}
+
 # 供其他地区连接的监听地址（gRPC，双向 TLS）。 Where other regions' nodes connect (gRPC, mutual TLS).
 grpc_listen = {grpc_listen}
 
