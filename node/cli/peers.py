@@ -19,6 +19,10 @@ from node.cli.words import say
 from node.config import Config
 
 WARNING_DAYS = 30
+_KINDS_ZH = {
+    "streams": "连接", "handshakes": "握手", "repeats": "重复报文", "malformed": "坏报文", "refused": "被拒请求",
+    "pages": "补页", "rosters": "名册请求",
+}  # fmt: skip
 
 
 def register(app: typer.Typer) -> None:
@@ -68,12 +72,14 @@ def _all(api: Api, days: int) -> Answer:
             _age(p["oldest_unreceipted"]),
             when(p["last_receipt"]),
             _back_off(p),
+            _throttled(p),
         ]
         for p in found["peers"]
     ]
     columns = [
         say("地区", "Region"), say("连接", "Stream"), say("通道", "Channel"), say("积压", "Backlog"),
         say("最久", "Oldest"), say("最近收据", "Last receipt"), say("退避", "Back-off"),
+        say("限流", "Throttled"),
     ]  # fmt: skip
     shown = table(say("各地区", "Peers"), columns, rows)
     return Answer(value={**found, "certificate_days_left": days}, shown=[shown])
@@ -109,6 +115,8 @@ def _facts(p: Mapping[str, Any]) -> list[tuple[str, object]]:
         (say("最近联系", "Last contact"), when(p["last_contact"])),
         (say("退避", "Back-off"), _back_off(p)),
         (say("最近错误", "Last error"), p["last_error"] or "—"),
+        (say("限流", "Throttled"), _throttled(p)),
+        (say("超量累计", "Too much so far"), ", ".join(f"{_kind(k)} {n:,}" for k, n in p["over"].items()) or "—"),
     ]
 
 
@@ -135,6 +143,19 @@ def _back_off(p: Mapping[str, Any]) -> str:
         f"失败 {p['failures']} 次，{when(p['next_dial'])} 再拨",
         f"failures: {p['failures']}, again {when(p['next_dial'])}",
     )
+
+
+def _kind(code: str) -> str:
+    """A kind of cost in words."""
+    return say(_KINDS_ZH.get(code, code), code)
+
+
+def _throttled(p: Mapping[str, Any]) -> str:
+    if p["throttled"] is None:
+        return "—"
+    kinds = say("、", ", ").join(map(_kind, p["throttled"]["kinds"]))
+    since = when(p["throttled"]["since"])
+    return say(f"{since} 起：{kinds}", f"since {since}: {kinds}")
 
 
 def _age(since: str | None) -> str:

@@ -79,6 +79,10 @@ class Metrics:
         )
         self._connected = Gauge("hutong_peer_connected", "1 while a stream stands", peer, registry=registry)
         self._failures = Gauge("hutong_peer_failures", "Dials that failed in a row", peer, registry=registry)
+        self._throttled = Counter(
+            "hutong_peer_throttled", "What a peer has cost beyond its allowance", ["peer", "what"], registry=registry
+        )
+        self._over: dict[tuple[int, str], int] = {}  # as it was at the last scrape
         self._condition = Gauge(
             "hutong_channel_condition",
             "1 for the condition the channel is in",
@@ -116,6 +120,9 @@ class Metrics:
         for code, status in self._node.courier_status().items():
             self._connected.labels(code).set(int(status.connected))
             self._failures.labels(code).set(status.failures)
+            for what, over in status.over.items():
+                self._throttled.labels(code, what).inc(max(over - self._over.get((code, what), 0), 0))
+                self._over[code, what] = over
         return generate_latest(self.registry)
 
     def _read(self, conn: Connection) -> Scraped:

@@ -121,7 +121,14 @@ def _peer(region: members.Region, channel: query.ChannelState, status: PeerStatu
         next_dial=time_or_none(status.next_dial_ms),
         last_contact=time_or_none(status.last_contact_ms),
         last_error=status.last_error,
+        throttled=_throttled(status),
+        over=dict(status.over),
     )
+
+
+def _throttled(status: PeerStatus) -> answers.Throttled | None:
+    since = time_or_none(status.throttled_since_ms)
+    return answers.Throttled(since, list(status.throttled_for)) if since is not None else None
 
 
 async def retry(call: Call) -> web.Response:

@@ -64,8 +64,16 @@ class Counts(Answer, frozen=True):
     last_event: int
 
 
+class Throttled(Answer, frozen=True):
+    """A peer that costs more than it may: what it says is read slowly, and it is granted less credit."""
+
+    since: datetime
+    kinds: list[str]  # of cost: streams, handshakes, repeats, malformed, refused, pages, rosters
+
+
 class Peer(Answer, frozen=True):
-    """Another region, and how messages with it stand. Sizes count messages."""
+    """Another region, and how messages with it stand. Sizes count messages. `over`: of each kind of cost, how much it
+    had too much since this process began."""
 
     code: int
     name_zh: str
@@ -87,6 +95,8 @@ class Peer(Answer, frozen=True):
     next_dial: datetime | None
     last_contact: datetime | None
     last_error: str
+    throttled: Throttled | None
+    over: dict[str, int]
 
 
 class Peers(Answer, frozen=True):

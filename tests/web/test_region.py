@@ -85,6 +85,23 @@ async def test_peers_show_backlog_receipts_and_the_couriers_view(hangzhou: Calle
     assert done["connected"] is True
 
 
+async def test_a_throttled_peer_is_seen_with_since_when_and_what_for(hangzhou: Caller) -> None:
+    quiet = await hangzhou.get("/v1/peers/330200")
+    assert (quiet["throttled"], quiet["over"]) == (None, {})
+    hangzhou.node.statuses[330200] = PeerStatus(
+        throttled_since_ms=NOW_MS, throttled_for=("refused", "repeats"), over={"refused": 7, "repeats": 2}
+    )
+    seen = await hangzhou.get("/v1/peers/330200")
+    assert seen["throttled"]["kinds"] == ["refused", "repeats"]
+    assert seen["throttled"]["since"].startswith("2026-11")
+    assert seen["over"] == {"refused": 7, "repeats": 2}
+    assert (await figures(hangzhou.client))["hutong_peer_throttled_total['330200', 'refused']"] == 7
+    hangzhou.node.statuses[330200] = PeerStatus(over={"refused": 9, "repeats": 2})
+    after = await figures(hangzhou.client)
+    assert after["hutong_peer_throttled_total['330200', 'refused']"] == 9
+    assert after["hutong_peer_throttled_total['330200', 'repeats']"] == 2
+
+
 async def test_a_peer_is_dialled_and_asked_when_an_operator_says_so(hangzhou: Caller) -> None:
     await hangzhou.post("/v1/peers/330200/retry", status=202)
     assert hangzhou.node.retried == [330200]
