@@ -54,7 +54,9 @@ def sweep(command: Sweep, office: Office, batch: Batch) -> Swept:
         .order_by(lo.c.no)
         .limit(command.limit)
     ).all()
-    batch.load_lots({row.balance for row in rows})
+    holders = {row.balance for row in rows}
+    batch.load_lots(holders)
+    batch.load_histories(holders)
     booked: list[tuple[int, int, int, int, int]] = []
     for row in rows:
         lot: Lot | None = batch.lots_of(row.balance).get(row.no)

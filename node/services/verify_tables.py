@@ -16,6 +16,7 @@ from node.store import bulk, schema
 ROWS_AT_ONCE = 4096
 """Rows compared in one query."""
 
+_POSTING = tuple(c.name for c in schema.posting.columns if c.name != "before")
 _LOT = tuple(c.name for c in schema.lot.columns if c.name != "remaining")
 _CLAIM = tuple(c.name for c in schema.claim.columns if c.name != "state")
 _ORIGIN = ("granted", "issuer", "evidence", "because", "further")
@@ -33,7 +34,7 @@ class TablesCheck:
         """Hold these rows against the tables."""
         self._compare("accounts", schema.account, ("no", "name", "kind", "opened_ms"), rows.accounts)
         self._compare("accounts", schema.balance, ("no", "account", "category", "resident"), rows.balances)
-        self._compare("postings", schema.posting, tuple(c.name for c in schema.posting.columns), rows.postings)
+        self._compare("postings", schema.posting, _POSTING, rows.postings)
         self._compare("lots", schema.lot, _LOT, [row[:-1] for row in rows.lots])
         self._compare_origins([(row[0], row[-1]) for row in rows.lots if row[-1]])
         self._compare_entries(rows.lot_entries)
@@ -196,7 +197,22 @@ def check_tables(conn: Connection, findings: Findings) -> None:
     findings.count("one_category", conn.scalar(select(func.count()).select_from(schema.posting)) or 0)
     for (no,) in conn.execute(text(_LEGS + " LIMIT 5")):
         findings.fault("one_category", f"posting {no}")
+    _check_histories(conn, findings)
     _check_conservation(conn, findings)
+
+
+def _check_histories(conn: Connection, findings: Findings) -> None:
+    """The history of a balance is a chain: each posting names the one before it, and the balance names the last."""
+    latest: dict[int, int] = {}
+    for no, resident, before in _by_number(conn, schema.posting, ("resident", "before")):
+        follows = latest.get(resident)
+        if before != follows:
+            findings.fault("postings", f"posting {no}, before: {before} is stored, {follows} follows")
+        if resident is not None:
+            latest[resident] = no
+    for no, stored in _by_number(conn, schema.balance, ("latest",)):
+        if stored != latest.get(no):
+            findings.fault("accounts", f"balance {no}, latest: {stored} is stored, {latest.get(no)} follows")
 
 
 def _check_conservation(conn: Connection, findings: Findings) -> None:

@@ -103,17 +103,43 @@ def _standing(row: Row[Any], lots: list[HeldLot], today: int) -> Standing:
 def history(conn: Connection, account: int, before: int | None, limit: int) -> list[Entry]:
     """The newest entries of an account numbered below `before`, newest first.
 
-    One entry a transfer: how it ended is in its state, not in an entry of its own.
+    One entry a transfer: how it ended is in its state, not in an entry of its own. Follows the chain of each balance:
+    from the entry `before` where that is one of its own, or else from its newest.
     """
-    b, c = schema.balance, schema.category
+    b, c, p = schema.balance, schema.category, schema.posting
     balances = conn.execute(
-        select(b.c.no, c.c.code).join(c, c.c.no == b.c.category).where(b.c.account == account)
+        select(b.c.no, c.c.code, b.c.latest).join(c, c.c.no == b.c.category).where(b.c.account == account)
     ).all()
-    runs = [_of_balance(conn, row.no, row.code, before, limit) for row in balances]
+    cursor = conn.execute(select(p.c.resident, p.c.before).where(p.c.no == before)).first() if before else None
+    runs = []
+    for row in balances:
+        start = cursor.before if cursor is not None and cursor.resident == row.no else row.latest
+        numbers = _numbers(conn, start, before if before is not None else _ABOVE_ALL, limit)
+        runs.append(_entries(conn, row.no, row.code, numbers))
     return list(islice(merge(*runs, key=lambda entry: -entry.no), limit))
 
 
-def _of_balance(conn: Connection, balance: int, category: str, before: int | None, limit: int) -> list[Entry]:
+_ABOVE_ALL = (1 << 63) - 1
+
+_CHAIN = text("""
+WITH RECURSIVE chain(no, before, found) AS (
+    SELECT no, before, CASE WHEN no < :below THEN 1 ELSE 0 END FROM posting WHERE no = :start
+    UNION ALL
+    SELECT posting.no, posting.before, found + CASE WHEN posting.no < :below THEN 1 ELSE 0 END
+    FROM chain JOIN posting ON posting.no = chain.before WHERE found < :most
+)
+SELECT no FROM chain WHERE no < :below
+""")
+
+
+def _numbers(conn: Connection, start: int | None, below: int, most: int) -> list[int]:
+    """The postings of a history numbered under `below`, followed back from `start`: so many of them."""
+    if start is None:
+        return []
+    return list(conn.scalars(_CHAIN, {"start": start, "below": below, "most": most}))
+
+
+def _entries(conn: Connection, balance: int, category: str, numbers: list[int]) -> list[Entry]:
     p, t, b, a = schema.posting, schema.transfer, schema.balance, schema.account
     other = p.c.debit + p.c.credit - balance
     query = (
@@ -121,12 +147,9 @@ def _of_balance(conn: Connection, balance: int, category: str, before: int | Non
         .select_from(
             p.outerjoin(t, t.c.no == p.c.transfer).outerjoin(b, b.c.no == other).outerjoin(a, a.c.no == b.c.account)
         )
-        .where(p.c.resident == balance)
+        .where(p.c.no.in_(numbers))
         .order_by(p.c.no.desc())
-        .limit(limit)
     )
-    if before is not None:
-        query = query.where(p.c.no < before)
     return [
         Entry(r.no, r.at_ms, Phase(r.phase), category, r.amount, r.other or "", r.command, r.tid, r.source, r.state)
         for r in conn.execute(query)

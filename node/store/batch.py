@@ -56,6 +56,7 @@ class Batch(WorkingSet):
         self._new_transfers: list[Transfer] = []
         self._decided: dict[int, Transfer] = {}
         self._balance_deltas: dict[int, list[int]] = {}
+        self._continued: dict[int, int] = {}  # balance -> what the batch made the newest posting of its history
         self._sealed_lots: list[Row] = []
         self._account_states: dict[int, int] = {}
         self._channels: set[int] = set()
@@ -107,7 +108,8 @@ class Batch(WorkingSet):
         if balance is None:
             balance = account.balances[category] = self.books.next("balance")
             resident = account.kind == AccountKind.RESIDENT
-            self.insert(schema.balance, (balance, account.no, category, resident, 0, 0, 0, 0))
+            self.insert(schema.balance, (balance, account.no, category, resident, 0, 0, 0, 0, None))
+            self.latest[balance] = None
             self.record(journal.Balanced(at=self.now_ms, no=balance, account=account.no, category=category))
             self.whole.add(balance)
         return balance
@@ -123,7 +125,7 @@ class Batch(WorkingSet):
                 account = self.books.system_accounts[name] = opened.no
                 self.record(journal.Opened(at=self.now_ms, account=account, name=name, state=opened.state))
             balance = self.books.system[name, category] = self.books.next("balance")
-            self.insert(schema.balance, (balance, account, category, False, 0, 0, 0, 0))
+            self.insert(schema.balance, (balance, account, category, False, 0, 0, 0, 0, None))
             self.record(journal.Balanced(at=self.now_ms, no=balance, account=account, category=category))
         return balance
 
@@ -140,8 +142,14 @@ class Batch(WorkingSet):
     ) -> int:
         """One posting; `resident` is the balance in whose history it stands. Returns its number."""
         no = self.books.next("posting")
+        before = None
+        if resident is not None:
+            if resident not in self.latest:
+                self.load_histories([resident])
+            before = self.latest[resident]
+            self.latest[resident] = self._continued[resident] = no
         self._new.setdefault(schema.posting, []).append(
-            (no, int(phase), debit, credit, amount, transfer, command, resident, self.now_ms)
+            (no, int(phase), debit, credit, amount, transfer, command, resident, self.now_ms, before)
         )
         self._move(phase, debit, credit, amount)
         return no
@@ -298,8 +306,11 @@ class Batch(WorkingSet):
             bulk.add(self.conn, schema.lot, ("no",), ("remaining",), lots)
         for balance in self._owing:
             history.put_owed(self.conn, balance, self.books.owed.get(balance, (0, 0))[1])
-        if balances := [(no, *d) for no, d in self._balance_deltas.items() if any(d)]:
-            bulk.add(self.conn, schema.balance, ("no",), Counters._fields, balances)
+        deltas, continued = self._balance_deltas, self._continued
+        balances = [(no, *deltas[no], latest) for no, latest in continued.items()]
+        bulk.add(self.conn, schema.balance, ("no",), Counters._fields, balances, put=("latest",))
+        balances = [(no, *d) for no, d in deltas.items() if no not in continued and any(d)]
+        bulk.add(self.conn, schema.balance, ("no",), Counters._fields, balances)
 
     def _append_journal(self) -> None:
         first = self.books.journal.size

@@ -51,17 +51,20 @@ def insert(conn: Connection, table: Table, rows: Sequence[Row]) -> None:
         _copy(driver, table, rows)
 
 
-def add(conn: Connection, table: Table, key: tuple[str, ...], columns: tuple[str, ...], rows: Sequence[Row]) -> None:
-    """Add to numbers: a row is the key's values, then what each of `columns` grows by.
+def add(
+    conn: Connection, table: Table, key: tuple[str, ...], columns: tuple[str, ...], rows: Sequence[Row],
+    *, put: tuple[str, ...] = (),
+) -> None:  # fmt: skip
+    """Add to numbers: a row is the key's values, then what each of `columns` grows by, then what `put` columns become.
 
     Raises LookupError when a key is not there. A key may occur once only.
     """
-    _change(conn, _update(table, key, columns, True, conn.dialect.name), table, rows)
+    _change(conn, _update(table, key, columns, put, conn.dialect.name), table, rows)
 
 
 def put(conn: Connection, table: Table, key: tuple[str, ...], columns: tuple[str, ...], rows: Sequence[Row]) -> None:
     """Set values: a row is the key's values, then the new value of each of `columns`. Otherwise like `add`."""
-    _change(conn, _update(table, key, columns, False, conn.dialect.name), table, rows)
+    _change(conn, _update(table, key, (), columns, conn.dialect.name), table, rows)
 
 
 def select_in(
@@ -148,8 +151,8 @@ def _copy_from(table: Table) -> str:
 
 
 @cache
-def _update(table: Table, key: tuple[str, ...], columns: tuple[str, ...], grow: bool, dialect: str) -> str:
-    name = _names((table.name,))
+def _update(table: Table, key: tuple[str, ...], grow: tuple[str, ...], put: tuple[str, ...], dialect: str) -> str:
+    name, columns = _names((table.name,)), grow + put
     if dialect == "sqlite":
         given = [f"?{number}" for number in range(1, len(key) + len(columns) + 1)]
         own = ""
@@ -157,7 +160,9 @@ def _update(table: Table, key: tuple[str, ...], columns: tuple[str, ...], grow: 
         given = [f"given.{_names((column,))}" for column in key + columns]
         own = "changed."
     news = [
-        f"{_names((column,))} = {own}{_names((column,))} + {value}" if grow else f"{_names((column,))} = {value}"
+        f"{_names((column,))} = {own}{_names((column,))} + {value}"
+        if column in grow
+        else f"{_names((column,))} = {value}"
         for column, value in zip(columns, given[len(key) :], strict=True)
     ]
     where = [f"{own}{_names((column,))} = {value}" for column, value in zip(key, given[: len(key)], strict=True)]

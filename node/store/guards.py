@@ -32,7 +32,7 @@ class Guard:
 
 MUTABLE = {
     schema.lot: {"remaining", "clears"},
-    schema.balance: {"debits_pending", "debits_posted", "credits_pending", "credits_posted"},
+    schema.balance: {"debits_pending", "debits_posted", "credits_pending", "credits_posted", "latest"},
     schema.transfer: {"state", "reason", "hold", "offered", "answered", "decided_ms"},
     schema.claim: {"state"},
     schema.repair: {"payload", "mine", "theirs", "at_ms"},

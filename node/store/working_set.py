@@ -61,6 +61,7 @@ class WorkingSet:
         self.accounts: dict[str, Account] = {}
         self.accounts_by_no: dict[int, Account] = {}
         self.addresses: dict[bytes, Any] = {}
+        self.latest: dict[int, int | None] = {}  # balance -> the newest posting in its history
         self.lots: dict[int, dict[int, Lot]] = {}  # balance -> lot number -> lot
         self.lot_deltas: dict[int, int] = {}  # lot -> what the batch has changed of its remainder
         self.whole: set[int] = set()  # balances of which every lot with something left is in `lots`
@@ -94,10 +95,16 @@ class WorkingSet:
             account = Account(row[0], row[1], row[2], row[3], {})
             found.append(account.no)
             self.accounts[account.name] = self.accounts_by_no[account.no] = account
-        for no, account_no, category in bulk.select_in(
-            self.conn, schema.balance, ("no", "account", "category"), "account", found
+        for no, account_no, category, latest in bulk.select_in(
+            self.conn, schema.balance, ("no", "account", "category", "latest"), "account", found
         ):
             self.accounts_by_no[account_no].balances[category] = no
+            self.latest.setdefault(no, latest)
+
+    def load_histories(self, balances: Iterable[int]) -> None:
+        """Where the histories of these balances end, for those of which it is not known yet."""
+        missing = [b for b in balances if b not in self.latest]
+        self.latest.update(bulk.select_in(self.conn, schema.balance, ("no", "latest"), "no", missing))
 
     def holder(self, balance: int) -> Account:
         """Whose balance of an earlier batch it is."""

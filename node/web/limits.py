@@ -27,7 +27,7 @@ WAITS_IN_FLIGHT = 1_024
 READ_THREADS = 4
 # A revoked token is refused after this long at the latest.
 TOKEN_AGE_S = 0.5
-# Between two looks at what waiters wait for.
+# Between two looks at what waiters wait for; the first after a pause is at once.
 LOOK_S = 0.01
 # How long the database may take to prove that it is there.
 PROBE_S = 2.0

@@ -74,8 +74,11 @@ class Bell:
             self._waiting.discard(wait)
 
     async def _serve(self) -> None:
+        next_look = self._loop.time()
         while True:
             await self._rung.wait()
+            if (early := next_look - self._loop.time()) > 0:
+                await asyncio.sleep(early)
             self._rung.clear()
             if not self._waiting:
                 continue
@@ -89,7 +92,7 @@ class Bell:
             for wait in self._waiting:
                 if wait.transfer in decided if wait.transfer is not None else last > wait.after:
                     wait.end()
-            await asyncio.sleep(limits.LOOK_S)
+            next_look = self._loop.time() + limits.LOOK_S
 
 
 class _Wait:

@@ -112,11 +112,17 @@ TAMPERED: dict[str, tuple[str, str]] = {
     "a posting at another time": ("UPDATE posting SET at_ms = at_ms + 1 WHERE no = 7", "postings"),
     "a posting removed": ("DELETE FROM posting WHERE no = 12", "postings"),
     "a posting more": (f"INSERT INTO posting SELECT {FAR}, phase, debit, credit, amount, transfer, command, resident, "
-                       "at_ms FROM posting WHERE no = 9", "postings"),
+                       "at_ms, before FROM posting WHERE no = 9", "postings"),
     "a posting across categories": (
         "UPDATE posting SET credit = (SELECT max(no) FROM balance WHERE category = 3) WHERE no = 9",
         "one_category",
     ),
+    "a history that passes over a posting": (
+        "UPDATE posting SET before = (SELECT before FROM posting AS earlier WHERE earlier.no = posting.before) "
+        "WHERE before IS NOT NULL", "postings"),
+    "a history that ends earlier": (
+        "UPDATE balance SET latest = (SELECT before FROM posting WHERE no = latest) WHERE latest IS NOT NULL",
+        "accounts"),
     "a lot that has more left": ("UPDATE lot SET remaining = remaining + 1 WHERE no = 4", "lots"),
     "a lot that was larger": ("UPDATE lot SET amount = amount + 1 WHERE no = 4", "lots"),
     "a lot of somebody else": ("UPDATE lot SET balance = balance + 1 WHERE no = 4", "lots"),

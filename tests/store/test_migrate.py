@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -9,15 +10,17 @@ from contextlib import closing
 from typing import Any
 
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
+from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
 from node.errors import BadInput
-from node.store import bulk, schema
+from node.store import bulk, guards, schema
 from node.store.create import REVISION, create
 from node.store.engine import Store, open_store
-from node.store.migrate import migrate, revision
+from node.store.migrate import _config, migrate, revision
 
 NewDatabase = Callable[..., str]
 _IN_POSTGRESQL = """
@@ -45,9 +48,9 @@ def described(store: Store) -> dict[tuple[str, str], Any]:
         if not store.is_sqlite:
             return {(kind, name): text for kind, name, text in connection.exec_driver_sql(_IN_POSTGRESQL)}
         found = connection.exec_driver_sql("SELECT type, name, sql FROM sqlite_master WHERE sql IS NOT NULL")
-        # The order of a table's constraints means nothing, nor do spaces.
+        # The order of a table's constraints means nothing, nor do spaces; a column added later stands on no own line.
         return {
-            (kind, name): sorted(part.strip(" ,)\t") for part in text.replace("(", "\n").splitlines() if part.strip())
+            (kind, name): sorted(part.strip(" ,)\t") for part in re.split(r"[(,\n]", text) if part.strip(" ,)\t"))
             for kind, name, text in found
             if name != "alembic_version"
         }
@@ -129,3 +132,27 @@ def test_in_memory_too() -> None:
         migrate(migrated)
         create(created)
         assert described(migrated) == described(created)
+
+
+def test_histories_of_an_older_database_become_chains(empty: Store) -> None:
+    with empty.write() as connection:
+        config = _config()
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0002")
+        for no, resident in ((1, True), (2, True), (3, False)):
+            connection.execute(
+                text("INSERT INTO balance VALUES (:no, :no, 1, :resident, 0, 0, 0, 0)"),
+                {"no": no, "resident": resident},
+            )
+        for no, resident in ((4, 1), (5, None), (6, 2), (8, 1), (9, 1)):
+            connection.execute(
+                text("INSERT INTO posting VALUES (:no, 0, 3, 1, 1, NULL, NULL, :resident, 0)"),
+                {"no": no, "resident": resident},
+            )
+        guards.set_up(connection)
+    migrate(empty)
+    with empty.read() as connection:
+        chain = connection.exec_driver_sql("SELECT no, before FROM posting ORDER BY no").all()
+        ends = connection.exec_driver_sql("SELECT no, latest FROM balance ORDER BY no").all()
+    assert [tuple(row) for row in chain] == [(4, None), (5, None), (6, None), (8, 4), (9, 8)]
+    assert [tuple(row) for row in ends] == [(1, 9), (2, 6), (3, None)]

@@ -50,6 +50,7 @@ balance = Table(
     Column("debits_posted", BigInteger, nullable=False),
     Column("credits_pending", BigInteger, nullable=False),
     Column("credits_posted", BigInteger, nullable=False),
+    Column("latest", BigInteger),  # the newest posting in its history
     UniqueConstraint("account", "category"),
     CheckConstraint(
         "debits_pending >= 0 AND debits_posted >= 0 AND credits_pending >= 0 AND credits_posted >= 0", name="counters"
@@ -70,15 +71,10 @@ posting = Table(
     Column("command", LargeBinary),  # the id of the local command that caused it
     Column("resident", BigInteger),  # the resident's balance in whose history this entry stands
     Column("at_ms", BigInteger, nullable=False),
+    # The one before it in that history. A chain, since an index over residents would cost every posting a page.
+    Column("before", BigInteger),
     CheckConstraint("amount > 0", name="positive"),
     CheckConstraint("debit <> credit", name="two_sided"),
-)
-Index(
-    "ix_posting_history",
-    posting.c.resident,
-    posting.c.no,
-    sqlite_where=text("resident IS NOT NULL"),
-    postgresql_where=text("resident IS NOT NULL"),
 )
 
 lot = Table(
