@@ -8,6 +8,7 @@ import msgspec
 
 from gateway.protocol import codec
 from gateway.protocol.errors import Malformed, Refused
+from gateway.protocol.standing import Matter, objection
 from gateway.protocol.transfer import Event, State, Terms, check_evidence, check_offer, check_terms, evidence_of, step
 from gateway.protocol.values import Frame, Offer, Purpose, Reason
 from node.ledger import journal
@@ -189,7 +190,8 @@ def _review_wishes(command: Review, office: Office, wishes: Wishes) -> None:
 def review(command: Review, office: Office, batch: Batch) -> Placed:
     """Decide what waits. Deciding again alike is answered alike. Raises Refused: TRANSFER_UNKNOWN or WRONG_STATE.
 
-    An account frozen or closed since the offer came refuses it whatever the clerk says.
+    An account frozen or closed since the offer came refuses it whatever the clerk says, and so does a region that has
+    withdrawn since.
     """
     transfer = batch.transfers.get((command.id, command.source))
     if transfer is None or transfer.destination != office.me:
@@ -213,6 +215,8 @@ def _decide(command: Review, transfer: Transfer, number: int, office: Office, ba
     batch.load(Wishes(aliases={offer.address}))
     terms = office.terms_for(transfer.source, office.me, transfer.category)
     try:
+        if objection(office.roster, office.me, transfer.source, Matter.ANSWER, batch.today):
+            raise Refused(Reason.REGION_NOT_ACTIVE)  # nobody would ever hear of the acceptance
         account = receiver(transfer.source, offer, batch)
         if account.state == AccountState.FROZEN:
             raise Refused(Reason.ACCOUNT_FROZEN)
