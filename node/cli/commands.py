@@ -23,6 +23,7 @@ MODULES = {
     "transfer": "transfer",
     "quote": "transfer",
     "peers": "peers",
+    "claims": "claims",
     "events": "events",
     "sweep": "events",
     "token": "token",

@@ -7,6 +7,7 @@ somebody scrapes, and then only what is new since the last time.
 from __future__ import annotations
 
 import asyncio
+from collections import Counter as Counter_
 from collections.abc import Awaitable, Callable
 from typing import NamedTuple
 
@@ -17,9 +18,10 @@ from sqlalchemy import Connection
 from node.errors import Unavailable
 from node.services.transfer import EventKind
 from node.store import events, positions
+from node.store.claims import Total, totals
 from node.store.positions import ChannelState
 from node.web.ports import NodeLike
-from node.web.words import CONDITIONS
+from node.web.words import CAUSES, CLAIM_STATES, CONDITIONS
 
 CONTENT_TYPE = CONTENT_TYPE_LATEST
 
@@ -45,6 +47,7 @@ class Scraped(NamedTuple):
     last_transfer: int
     placed: int  # outgoing transfers since the last scrape
     channels: list[ChannelState]
+    claims: list[Total]
 
 
 class Metrics:
@@ -69,6 +72,9 @@ class Metrics:
             "hutong_http_seconds", "Time to answer a request", ["route"], buckets=_SECONDS, registry=registry
         )
         self._database = Gauge("hutong_database_up", "1 when the database could be read", registry=registry)
+        self._claims = Gauge(
+            "hutong_claims", "Claims in suspense", ["peer", "cause", "state"], registry=registry
+        )
         self._doubled = Gauge(
             "hutong_doubled", "1 when another instance runs as this region: this one has stopped", registry=registry
         )
@@ -132,7 +138,7 @@ class Metrics:
         placed, newest = positions.placed_after(
             conn, self._node.office.me, _ALL if last_transfer is None else last_transfer
         )
-        return Scraped(last_event, kinds, newest, placed, positions.channels(conn))
+        return Scraped(last_event, kinds, newest, placed, positions.channels(conn), totals(conn))
 
     def _take(self, scraped: Scraped) -> None:
         self._last_event, self._last_transfer = scraped.last_event, scraped.last_transfer
@@ -141,6 +147,11 @@ class Metrics:
             self._transfers.labels(word).inc(scraped.kinds.get(kind, 0))
         for channel in scraped.channels:
             self._channel(channel)
+        count: Counter_[tuple[int, int, int]] = Counter_()
+        for total in scraped.claims:
+            count[total.peer, total.cause, total.state] += total.claims
+        for (peer, cause, state), claims in count.items():
+            self._claims.labels(peer, CAUSES[cause], CLAIM_STATES[state]).set(claims)
 
     def _channel(self, channel: ChannelState) -> None:
         self._backlog.labels(channel.peer).set(channel.backlog)

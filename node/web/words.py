@@ -9,6 +9,7 @@ from gateway.protocol.channel import Condition
 from gateway.protocol.transfer import NEVER, State
 from gateway.protocol.values import Evidence, Purpose, Reason
 from node.ledger.accounts import AccountState
+from node.services.claim import Cause, ClaimState
 from node.services.reversal import ReversalState
 from node.services.transfer import EventKind
 
@@ -26,6 +27,8 @@ AnyPurpose = Literal["relocation", "guest_award", "activity", "donation", "rever
 AnyEvent = Literal["posted", "voided", "arrived", "accepted", "refused", "reversal_asked", "reversal_refused"]
 AnyReversal = Literal["asked", "granted", "refused"]
 AnyAccount = AccountWord
+CauseWord = Literal["revoked_key", "fork", "estate"]
+ClaimWord = Literal["open", "settled", "withdrawn"]
 AnyCondition = Literal["open", "quarantined", "restored", "abandoned", "closed", "unused"]
 
 STATES: dict[int, AnyState] = {
@@ -62,6 +65,12 @@ ACCOUNTS: dict[int, AnyAccount] = {
     AccountState.OPEN: "open",
     AccountState.FROZEN: "frozen",
     AccountState.CLOSED: "closed",
+}
+CAUSES: dict[int, CauseWord] = {Cause.REVOKED_KEY: "revoked_key", Cause.FORK: "fork", Cause.ESTATE: "estate"}
+CLAIM_STATES: dict[int, ClaimWord] = {
+    ClaimState.OPEN: "open",
+    ClaimState.SETTLED: "settled",
+    ClaimState.WITHDRAWN: "withdrawn",
 }
 CONDITIONS: dict[int, AnyCondition] = {
     Condition.OPEN: "open",
