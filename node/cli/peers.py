@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
+from node.cli import disputes
 from node.cli.account import region_code
 from node.cli.api import Api
 from node.cli.command import HERE, Directory, command
@@ -30,17 +31,27 @@ def register(app: typer.Typer) -> None:
     command(
         app,
         "peers",
-        "与各地区的连接、积压、退避、收据；peers 代码 查看对方如何看待本地区；peers retry 代码 立即重拨",
+        "与各地区的连接、积压、退避、收据；peers 代码 查看对方如何看待本地区；peers retry 代码 立即重拨；"
+        "peers evidence 代码 导出证据；peers repair 代码 两人同意修复",
         "Connections, backlogs, back-off, receipts; `peers CODE` asks how that region sees this one; "
-        "`peers retry CODE` dials it now",
+        "`peers retry CODE` dials it now; `peers evidence CODE` saves what it contradicted; `peers repair CODE` agrees",
     )(peers)
 
 
 def peers(
     what: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[CODE | retry CODE]", help=say("地区代码", "A region"), show_default=False),
+        typer.Argument(
+            metavar="[CODE | retry CODE | evidence CODE | repair CODE]",
+            help=say("地区代码", "A region"),
+            show_default=False,
+        ),
     ] = None,
+    out: disputes.Out = None,
+    evidence: disputes.Evidence = "",
+    size: disputes.Size = None,
+    maker: disputes.Maker = "",
+    checker: disputes.Checker = "",
     directory: Directory = HERE,
 ) -> Answer:
     """A silent peer is no error here: that is what the table is for."""
@@ -52,11 +63,18 @@ def peers(
         case ["retry", code]:
             found = api.post("peers", region_code(code), "retry")
             return Answer(value=found, shown=[say(f"正在拨号 {code}。", f"Dialling {code} now.")])
-        case [code] if code != "retry":
+        case ["evidence", code]:
+            return disputes.save(api, region_code(code), evidence, out)
+        case ["repair", code]:
+            return disputes.repair(api, region_code(code), evidence, size, maker, checker)
+        case [code] if code not in ("retry", "evidence", "repair"):
             return _one(api, region_code(code))
         case _:
             raise Failed(
-                say("用法：hutong peers [代码 | retry 代码]", "usage: hutong peers [CODE | retry CODE]"),
+                say(
+                    "用法：hutong peers [代码 | retry 代码 | evidence 代码 | repair 代码]",
+                    "usage: hutong peers [CODE | retry CODE | evidence CODE | repair CODE]",
+                ),
                 say("例如 hutong peers retry 330200。", "For instance: hutong peers retry 330200."),
             )
 
@@ -115,6 +133,7 @@ def _facts(p: Mapping[str, Any]) -> list[tuple[str, object]]:
         (say("最近联系", "Last contact"), when(p["last_contact"])),
         (say("退避", "Back-off"), _back_off(p)),
         (say("最近错误", "Last error"), p["last_error"] or "—"),
+        (say("证据", "Evidence"), ", ".join(p["evidence"]) or "—"),
         (say("限流", "Throttled"), _throttled(p)),
         (say("超量累计", "Too much so far"), ", ".join(f"{_kind(k)} {n:,}" for k, n in p["over"].items()) or "—"),
     ]

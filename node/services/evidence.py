@@ -94,6 +94,14 @@ def listing(conn: Connection, peer: int | None = None) -> list[Stored]:
     return [Stored(sha256(r.file).digest(), r.peer, r.at_ms, r.file) for r in conn.execute(query)]
 
 
+def digests(conn: Connection) -> dict[int, list[str]]:
+    """Per peer, the digests of what is stored, oldest first."""
+    found: dict[int, list[str]] = {}
+    for stored in listing(conn):
+        found.setdefault(stored.peer, []).append(stored.digest.hex())
+    return found
+
+
 def find(conn: Connection, digest: bytes, peer: int | None = None) -> Stored | None:
     """The evidence with this digest."""
     return next((found for found in listing(conn, peer) if found.digest == digest), None)

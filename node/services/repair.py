@@ -11,12 +11,11 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass, replace
 from hashlib import sha256
-from typing import Any
 
 import structlog
 from sqlalchemy import Connection, select, update
 
-from gateway.protocol import codec, contradictions
+from gateway.protocol import codec, contradictions, documents
 from gateway.protocol.channel import Channel, Condition, root_at
 from gateway.protocol.errors import Malformed, ProtocolError, Refused
 from gateway.protocol.exhibits import RepairProof
@@ -300,15 +299,7 @@ def proof(conn: Connection, peer: int, digest: bytes) -> RepairProof | None:
     )
 
 
-def outline(agreement: Agreement) -> dict[str, Any]:
-    """What is shown of it."""
-    repair = agreement.repair
-    return {
-        "evidence": repair.evidence.hex(),
-        "source": repair.log.source,
-        "destination": repair.log.destination,
-        "size": repair.size,
-        "holds": repair.holds_size,
-        "signed_here": agreement.mine is not None,
-        "signed_there": agreement.theirs is not None,
-    }
+def proof_file(conn: Connection, peer: int, digest: bytes) -> str | None:
+    """The same as a file."""
+    found = proof(conn, peer, digest)
+    return documents.write(found) if found is not None else None

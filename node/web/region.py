@@ -6,6 +6,7 @@ from aiohttp import web
 from sqlalchemy import Connection
 
 from gateway.protocol import members
+from node.services import evidence
 from node.store import events
 from node.store import positions as query
 from node.web import region_answers as answers
@@ -70,12 +71,17 @@ def _books(row: query.Books, facing: list[query.Position]) -> answers.Books:
 async def peers(call: Call) -> web.Response:
     """All other regions of the roster."""
     node = call.desk.node
-    channels = {channel.peer: channel for channel in await call.desk.read(query.channels)}
+    channels, digests = await call.desk.read(_channels)
     status = node.courier_status()
     return respond(
         answers.Peers(
             [
-                _peer(region, channels.get(region.code, _NO_CHANNEL), status.get(region.code, PeerStatus()))
+                _peer(
+                    region,
+                    channels.get(region.code, _NO_CHANNEL),
+                    status.get(region.code, PeerStatus()),
+                    digests.get(region.code, []),
+                )
                 for region in node.office.roster.regions
                 if region.code != node.office.me
             ]
@@ -86,9 +92,14 @@ async def peers(call: Call) -> web.Response:
 async def peer(call: Call) -> web.Response:
     """One of them."""
     region = _other(call)
-    channels = {channel.peer: channel for channel in await call.desk.read(query.channels)}
+    channels, digests = await call.desk.read(_channels)
     status = call.desk.node.courier_status().get(region.code, PeerStatus())
-    return respond(_peer(region, channels.get(region.code, _NO_CHANNEL), status))
+    channel = channels.get(region.code, _NO_CHANNEL)
+    return respond(_peer(region, channel, status, digests.get(region.code, [])))
+
+
+def _channels(conn: Connection) -> tuple[dict[int, query.ChannelState], dict[int, list[str]]]:
+    return {channel.peer: channel for channel in query.channels(conn)}, evidence.digests(conn)
 
 
 def _other(call: Call) -> members.Region:
@@ -99,7 +110,9 @@ def _other(call: Call) -> members.Region:
     return region
 
 
-def _peer(region: members.Region, channel: query.ChannelState, status: PeerStatus) -> answers.Peer:
+def _peer(
+    region: members.Region, channel: query.ChannelState, status: PeerStatus, digests: list[str]
+) -> answers.Peer:
     return answers.Peer(
         code=region.code,
         name_zh=region.name_zh,
@@ -121,6 +134,7 @@ def _peer(region: members.Region, channel: query.ChannelState, status: PeerStatu
         next_dial=time_or_none(status.next_dial_ms),
         last_contact=time_or_none(status.last_contact_ms),
         last_error=status.last_error,
+        evidence=digests,
         throttled=_throttled(status),
         over=dict(status.over),
     )

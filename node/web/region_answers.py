@@ -95,6 +95,7 @@ class Peer(Answer, frozen=True):
     next_dial: datetime | None
     last_contact: datetime | None
     last_error: str
+    evidence: list[str]  # digests of what proves that it contradicted itself or this region
     throttled: Throttled | None
     over: dict[str, int]
 

@@ -38,6 +38,16 @@ Amount = (
 )
 Region = Annotated[int, Meta(ge=110_000, le=999_999, description="A region's code, GB/T 2260.")]
 Id = Annotated[str, Meta(pattern="^[0-9a-f]{32}$(?!\n)")]
+Digest = Annotated[str, Meta(pattern="^[0-9a-f]{64}$(?!\n)", description="SHA-256 of a file of evidence.")]
+Person = Annotated[
+    str,
+    Meta(
+        min_length=1,
+        max_length=limits.NAME_CHARACTERS,
+        pattern=_PLAIN,
+        description="Somebody who acts for this region, as its own directory names him; kept for ever.",
+    ),
+]
 Address = Annotated[
     str,
     Meta(
@@ -132,6 +142,13 @@ class Verdict(Request, frozen=True):
     source: Region
     decision: VerdictWord
     by: Annotated[str, Meta(min_length=1, max_length=limits.NAME_CHARACTERS, pattern=_PLAIN)]
+
+
+class TwoPeople(Request, frozen=True):
+    """Who decided something that nobody can do alone, and who checked it; both are kept for ever."""
+
+    by: Annotated[str, Meta(min_length=1, max_length=limits.NAME_CHARACTERS, pattern=_PLAIN)]
+    checked_by: Annotated[str, Meta(min_length=1, max_length=limits.NAME_CHARACTERS, pattern=_PLAIN)]
 
 
 class SweepOrder(Request, frozen=True):

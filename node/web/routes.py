@@ -27,6 +27,7 @@ PATH_TYPES: dict[str, Any] = {
     "id": requests.Id,
     "code": requests.Region,
     "key": requests.Key,
+    "digest": requests.Digest,
 }
 """What stands in the places of a path."""
 

@@ -17,7 +17,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 def filled(path: str) -> str:
     """A path with something in its places."""
-    return path.format(id="0" * 32, code=NINGBO, name="A", key="k")
+    return path.format(id="0" * 32, code=NINGBO, name="A", key="k", digest="0" * 64)
 
 
 COMMANDS = [(r.method, filled(r.path), r.scope) for r in ROUTES if r.scope not in (None, "read")]
