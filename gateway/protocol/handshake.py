@@ -108,7 +108,8 @@ def hear_fenced(channel: Channel, fenced: Fenced, nodes: Nodes, into: Nodes) -> 
     if channel.ready or not answers(channel, fenced.echo):
         return channel, None
     _check_number(fenced.epoch)
-    if not is_common(channel, fenced, into):
+    # Once: what came back since is not what was compared.
+    if channel.fenced is None and not is_common(channel, fenced, into):
         raise Abandoned(
             f"this node holds another history of region {channel.peer}'s log than that region itself: the database is "
             "a backup of a history that was left, and an older one is needed; or that region contradicts itself"

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import json
-import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable
-from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -19,9 +17,7 @@ from gateway.protocol import codec, merkle
 from gateway.protocol.channel import Condition
 from gateway.protocol.values import Draft, NotReady
 from node.services.handshake import Begin
-from node.services.verify import verify
-from node.store.engine import open_store
-from tests.federation import Pair, TestRegion, pair, signing_key
+from tests.federation import Pair, TestRegion, signing_key
 from tests.services.conftest import Regions
 from tests.services.delivery import A, B, C, alias_of, ends
 from tests.services.ledger import address, envelope, forge, ledger, offer, order, points, resident, rows
@@ -136,64 +132,3 @@ def test_a_fork_in_an_older_epoch_is_none(regions: Regions) -> None:
     made.restart(A)
     assert condition(b, A) is Condition.OPEN
     assert (points(a, "A"), points(b, "B")) == ((70, 0, 0), (30, 0, 0))
-
-
-# -- a node that forgot -----------------------------------------------------------------------------------------------
-
-
-def connect(one: TestRegion, other: TestRegion) -> None:
-    """The handshake between these two, and what they have to say until both are silent; nobody else speaks."""
-    two = Pair(one, other)
-    for region, peer in ((one, other.code), (other, one.code)):
-        two.send(region.code, peer, region.say(peer, Begin(peer=peer)))
-        while two.wire:
-            two.deliver()
-    two.pump()
-
-
-def restored(made: Pair, a: TestRegion, to: str, tmp_path: Path) -> TestRegion:
-    """A goes on from a copy of its database that is two transfers old."""
-    copy = tmp_path / "backup.sqlite"
-    with closing(sqlite3.connect(str(a.store.engine.url.database))) as source, closing(sqlite3.connect(copy)) as backup:
-        source.backup(backup)
-    a.do(order(to, 10), order(to, 20))
-    made.pump()
-    a.store.close()
-    a.store = open_store(f"sqlite:///{copy}")
-    return a
-
-
-@pytest.mark.parametrize("speaks_first", [A, B])
-def test_a_node_restored_from_a_backup_stops(new_database: Any, tmp_path: Path, speaks_first: int) -> None:
-    """Its peer holds more of its log than it knows. It never carries on, and its other channels do."""
-    stores = [open_store(new_database("sqlite")) for _ in range(3)]
-    made = pair((A, B, C), stores=stores)
-    a, b = ends(made)
-    c = made.regions[C]
-    resident(c, "C", 100)
-    restored(made, a, address(b, "B"), tmp_path)
-    with closing(a.store):
-        there, before = ledger(b), ledger(a)
-        a.start()
-        first, second = (a, b) if speaks_first == A else (b, a)
-        connect(first, second)
-        assert condition(a, B) is Condition.RESTORED
-        assert ledger(a) == before
-        assert ledger(b) == there
-
-        # Local work goes on and waits; nothing of it is sent, also after another start.
-        a.one(order(address(b, "B"), 5))
-        a.start()
-        assert condition(a, B) is Condition.RESTORED
-        assert a.exchange.parcel(a.writer.channels[B]) is None
-        assert a.say(B, Begin(peer=B)) == []
-        assert len(rows(a, "outbox")["outbox"]) == 1
-
-        connect(a, c)
-        c.one(order(address(a, "A"), 30, account="C"))
-        Pair(a, c).pump()
-        assert points(c, "C") == (70, 0, 0)
-        for region in made.regions.values():
-            assert [check for check in verify(region.store) if not check.ok] == []
-    for store in stores:
-        store.close()
