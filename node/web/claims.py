@@ -24,7 +24,7 @@ class ClaimsWanted(Request, frozen=True):
     after: Annotated[int, Meta(ge=0, le=(1 << 62), description="The number of the last claim read.")] = 0
     limit: Limit = limits.PAGE
     state: Annotated[ClaimWord | None, Meta(description="Only those in this state.")] = None
-    peer: Annotated[int | None, Meta(ge=110000, le=999999, description="Only those against this region.")] = None
+    peer: Annotated[int, Meta(ge=110_000, le=999_999, description="Only those against this region.")] | None = None
 
 
 class Claim(Answer, frozen=True):
