@@ -35,8 +35,11 @@ def card_name(region: int) -> str:
     return f"region-{region}.card.json"
 
 
-def write_card(config: Config, keys: Sequence[SigningKey], certificates: Sequence[bytes]) -> Path:
-    """Write the region's card, listing these keys (the first signs) and certificates (DER)."""
+def write_card(
+    config: Config, keys: Sequence[SigningKey], certificates: Sequence[bytes], next_from_ms: int = 0
+) -> Path:
+    """Write the region's card, listing these keys (the first signs, those after it are good from `next_from_ms` on)
+    and certificates (DER)."""
     from gateway.protocol import documents, roster
     from gateway.protocol.members import Key, Region
 
@@ -45,7 +48,10 @@ def write_card(config: Config, keys: Sequence[SigningKey], certificates: Sequenc
         name_zh=config.name_zh,
         name_en=config.name_en,
         endpoint=config.endpoint,
-        keys=tuple(Key(suite=key.suite, public_key=key.public_key) for key in keys),
+        keys=tuple(
+            Key(suite=key.suite, public_key=key.public_key, not_before_ms=next_from_ms if key is not keys[0] else 0)
+            for key in keys
+        ),
         certificates=tuple(certificates),
     )
     path = config.directory / card_name(config.region)
@@ -58,6 +64,9 @@ def card(
     new_key: Annotated[
         bool, typer.Option("--new-key", help=say("另备一把新的签名密钥", "Prepare a new signing key as well"))
     ] = False,
+    starts: Annotated[
+        str, typer.Option("--starts", metavar="TIME", help=say("新密钥何时启用", "When the new key begins"))
+    ] = "",
     new_certificate: Annotated[
         bool,
         typer.Option("--new-certificate", help=say("另备一张新的 TLS 证书", "Prepare a new TLS certificate as well")),
@@ -70,6 +79,7 @@ def card(
     """Write the card with what is in force and what is prepared."""
     from gateway.protocol.suite import SigningKey
     from gateway.transport import tls
+    from node.cli.key_changes import instant
 
     config = load(directory)
     next_key, next_tls = config.secrets / "signing.next.key", config.secrets / "tls.next.key"
@@ -88,10 +98,11 @@ def card(
     certificates = [tls.load(config.tls_key, config.tls_certificate).der]
     if next_tls.exists():
         certificates.append(tls.load(next_tls, next_certificate).der)
-    path = write_card(config, keys, certificates)
+    path = write_card(config, keys, certificates, instant(starts) if starts else 0)
     then = say(
-        f"把 {path} 交给保管人；新名册生效后运行 hutong card --use-new。",
-        f"Send {path} to the keepers; once the new roster is in force everywhere, run `hutong card --use-new`.",
+        f"把 {path} 交给保管人。节点装入新名册后自行换用新密钥，无须重启；之后运行 hutong card --use-new。",
+        f"Send {path} to the keepers. The node changes to the new key by itself once the roster lists it and its time "
+        "has come; then run `hutong card --use-new`.",
     )
     plain = say(f"把 {path} 交给保管人。", f"Send {path} to the keepers.")
     shown = facts(
@@ -140,8 +151,8 @@ def _use_new(config: Config, next_key: Path, next_tls: Path, next_certificate: P
             ),
         )
     text = say(
-        f"已启用：{'、'.join(used)}。重启 hutong serve；下次用 hutong card 再发名片时旧证书即除名。",
-        f"In use now: {', '.join(used)}. Restart `hutong serve`; the next card leaves the old certificate out.",
+        f"已启用：{'、'.join(used)}。无须重启；下次用 hutong card 再发名片时旧证书即除名。",
+        f"In use now: {', '.join(used)}. No restart is needed; the next card leaves the old certificate out.",
     )
     return Answer(value={"used": used}, shown=[text])
 

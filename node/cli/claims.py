@@ -19,7 +19,7 @@ _STATE_ZH = {"open": "未决", "settled": "已结清", "withdrawn": "已撤回"}
 
 def register(app: typer.Typer) -> None:
     """Add `claims`."""
-    command(app, "claims", "挂账：本地区主张对方所欠，积分不撤回", "Claims in suspense; no points are taken back")(claims)
+    command(app, "claims", "挂账：本地区主张对方所欠，积分不撤回", "Claims in suspense; points stay")(claims)
 
 
 def claims(
@@ -39,8 +39,10 @@ def claims(
         ]
         for c in found["claims"]
     ]  # fmt: skip
-    columns = [say("编号", "No"), say("时间", "Time"), say("对方", "Against"), say("缘由", "Cause"),
-               say("数量", "Amount"), say("状态", "State"), say("转移", "Transfer"), say("说明", "Because")]  # fmt: skip
+    columns = [
+        say("编号", "No"), say("时间", "Time"), say("对方", "Against"), say("缘由", "Cause"), say("数量", "Amount"),
+        say("状态", "State"), say("转移", "Transfer"), say("说明", "Because"),
+    ]  # fmt: skip
     then = (
         say(
             f"下一页：hutong claims --after {found['next']}；各笔由双方地区商定结清，积分不会撤回。",

@@ -16,6 +16,7 @@ from node.cli.words import say
 MODULES = {
     "init": "init",
     "card": "card",
+    "anchors": "anchors",
     "federation": "federation",
     "serve": "serve",
     "account": "account",

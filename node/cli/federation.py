@@ -17,7 +17,7 @@ from gateway.protocol.errors import PeerFault
 from gateway.protocol.members import Key, Region, Roster
 from gateway.protocol.suite import SigningKey, signers
 from gateway.protocol.values import Signed, Status
-from node.cli import roster_file
+from node.cli import key_changes, roster_file
 from node.cli.command import command, group, replace_file, secret_file
 from node.cli.faults import Failed
 from node.cli.roster_shown import roster_answer
@@ -114,6 +114,17 @@ def add(
         list[str] | None,
         typer.Option("--revoke-key", metavar="CODE:KEYID", help=say("吊销签名密钥", "Revoke a signing key")),
     ] = None,
+    revoked_at: Annotated[
+        str, typer.Option("--revoked-at", metavar="TIME", help=say("何时起不可信，默认此刻", "Not good since; now"))
+    ] = "",
+    anchors: Annotated[
+        list[Path] | None,
+        typer.Option("--anchors", help=say("hutong anchors 导出的文件", "What `hutong anchors` wrote")),
+    ] = None,
+    end_key: Annotated[
+        list[str] | None,
+        typer.Option("--end-key", metavar="CODE:KEYID:TIME", help=say("密钥到期时间", "When a key ends")),
+    ] = None,
     vouched: Annotated[
         bool,
         typer.Option(
@@ -140,8 +151,15 @@ def add(
     ):  # fmt: skip
         for code in codes or ():
             changed = _with_region(changed, replace(_listed(changed, code), status=status))
+    good = dict(map(key_changes.read_anchors, anchors or ()))
+    for text in end_key or ():
+        code, key_id, until = [*text.split(":", 2), "", ""][:3]
+        changed = _with_region(changed, key_changes.ended(_listed(changed, code), key_id, until))
     for text in revoke_key or ():
-        changed = _revoked(changed, text)
+        code, _, key_id = text.partition(":")
+        at_ms = key_changes.instant(revoked_at) if revoked_at else changed.issued_at_ms
+        listed = _listed(changed, code)
+        changed = _with_region(changed, key_changes.revoked(listed, key_id, at_ms, good.get(listed.code, ())))
     if changed.regions == before.regions:
         raise Failed(
             say("没有任何改动", "nothing would change"),
@@ -237,22 +255,6 @@ def _listed(listing: Roster, code: str) -> Region:
             say("用 hutong federation show 查看成员。", "See the members with `hutong federation show`."),
         )
     return region
-
-
-def _revoked(listing: Roster, text: str) -> Roster:
-    code, _, key_id = text.partition(":")
-    region = _listed(listing, code)
-    if not any(key.verify_key.id.hex() == key_id.lower() for key in region.keys):
-        raise Failed(
-            say(f"地区 {code} 没有密钥 {key_id}", f"region {code} has no key {key_id}"),
-            say("写成 代码:密钥编号，见 hutong federation show。", "Write CODE:KEYID; see `hutong federation show`."),
-        )
-    now = listing.issued_at_ms
-    keys = tuple(
-        replace(key, revoked_at_ms=key.revoked_at_ms or now) if key.verify_key.id.hex() == key_id.lower() else key
-        for key in region.keys
-    )
-    return _with_region(listing, replace(region, keys=keys))
 
 
 def _now_ms() -> int:

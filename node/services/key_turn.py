@@ -1,7 +1,8 @@
 """Changing the signing key without a stop: the next key lies beside the one in use until its time has come.
 
 Its time has come when the roster in force lists it as valid, by more than the clocks may differ, and when every
-connected member has had time to hear of that roster. If the key in use is good no longer, the next one takes over at once.
+connected member has had time to hear of that roster. If the key in use is good no longer, the next one takes over at
+once.
 """
 
 from __future__ import annotations

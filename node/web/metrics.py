@@ -72,9 +72,7 @@ class Metrics:
             "hutong_http_seconds", "Time to answer a request", ["route"], buckets=_SECONDS, registry=registry
         )
         self._database = Gauge("hutong_database_up", "1 when the database could be read", registry=registry)
-        self._claims = Gauge(
-            "hutong_claims", "Claims in suspense", ["peer", "cause", "state"], registry=registry
-        )
+        self._claims = Gauge("hutong_claims", "Claims in suspense", ["peer", "cause", "state"], registry=registry)
         self._doubled = Gauge(
             "hutong_doubled", "1 when another instance runs as this region: this one has stopped", registry=registry
         )
@@ -150,6 +148,7 @@ class Metrics:
         count: Counter_[tuple[int, int, int]] = Counter_()
         for total in scraped.claims:
             count[total.peer, total.cause, total.state] += total.claims
+        self._claims.clear()
         for (peer, cause, state), claims in count.items():
             self._claims.labels(peer, CAUSES[cause], CLAIM_STATES[state]).set(claims)
 
