@@ -20,6 +20,7 @@ from node.services.office import Office
 from node.services.writer import Writer
 from node.store.create import create
 from node.store.engine import Store, open_store
+from node.witness import Witness
 
 NOW_MS = 1_795_000_000_000
 """November 2026."""
@@ -94,6 +95,7 @@ class TestRegion:
         self, code: int, signed_roster: Signed, terms: dict[tuple[int, int, str], Terms], *, store: Store | None = None,
         clock: Clock | None = None, seed: object = 0,
     ) -> None:  # fmt: skip
+        self.witness: Witness | None = None  # given to the next process that starts
         self.code, self.clock = code, clock or Clock()
         self.chance = random.Random(f"{seed} {code}")
         self.store = store or open_store("sqlite://")
@@ -117,7 +119,7 @@ class TestRegion:
     def start(self) -> None:
         """A new process over the same database."""
         self.office.doubled = False
-        self.writer = Writer(self.store, self.office)
+        self.writer = Writer(self.store, self.office, self.witness)
         self.exchange = Exchange(self.office, self.store)
         self.writer.on_sealed(self.exchange.sending.sealed)
 

@@ -113,18 +113,19 @@ class Writer:
             self._books.epoch = self._watch.epoch
             batch = self._batch(conn)
             history.begin_lineage(batch, self._office, cause)
-            self._finish(conn, batch)
+            self._finish(batch)
         self._books.history = replace(self._books.history, commits=self._books.history.commits + 1)
 
     def _batch(self, conn: Connection) -> Batch:
+        # First of all: whatever the books say about another database is wrong.
+        check_count(self._books.history, *counting.count(conn))
         now_ms = self._office.clock()
         return Batch(conn, self._books, now_ms, self._office.today(now_ms))
 
-    def _finish(self, conn: Connection, batch: Batch) -> None:
+    def _finish(self, batch: Batch) -> None:
         batch.flush()
         if batch.branched is not None:
             self._watch.branch(batch.branched, self._books.history.lineage)
-        check_count(self._books.history, *counting.count(conn))
 
     def _publish(self) -> None:
         self.channels: Mapping[int, Channel] = MappingProxyType(dict(self._books.channels))
@@ -181,7 +182,7 @@ class Writer:
                 answers = [self._decide(command, batch) for command in commands]
                 history.settle(batch, office)
                 seal.seal(batch)
-                self._finish(conn, batch)
+                self._finish(batch)
         except BaseException:
             with suppress(Unavailable):  # a database that is gone is read when it is back
                 self._reload(before)
