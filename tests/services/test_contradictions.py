@@ -106,6 +106,16 @@ def test_a_fork_is_proved_and_stops_that_channel_only(regions: Regions, tmp_path
     assert points(b, "B") == (30, 0, 10)
 
 
+def connect(one: TestRegion, other: TestRegion) -> None:
+    """The handshake between these two, and what they have to say until both are silent; nobody else speaks."""
+    two = Pair(one, other)
+    for region, peer in ((one, other.code), (other, one.code)):
+        two.send(region.code, peer, region.say(peer, Begin(peer=peer)))
+        while two.wire:
+            two.deliver()
+    two.pump()
+
+
 def test_frames_that_lead_nowhere_are_no_fork(regions: Regions) -> None:
     """Only what its own key signed may cost a peer its channel."""
     _, a, b = three(regions)
