@@ -36,6 +36,7 @@ def register(app: typer.Typer) -> None:
     command(commands, "show", "查看一笔转移", "Show a transfer")(show)
     command(commands, "list", "转移列表，新的在前", "List transfers, newest first")(listed)
     command(commands, "cancel", "请求撤销未决的转移", "Ask to cancel what is not decided")(cancel)
+    command(commands, "void", "收回从未送达的转移（两人）", "Take back what was never delivered (two people)")(void)
     command(commands, "reverse", "请求冲正已接受的转移", "Ask for an accepted transfer back")(reverse)
     command(commands, "review", "待审核列表，或审核一笔", "What waits for a clerk; or decide one")(review)
     app.add_typer(commands, name="transfer")
@@ -106,6 +107,17 @@ def cancel(transfer: Id, wait: Wait = 10.0, directory: Directory = HERE) -> Answ
     api.post("transfers", transfer, "cancel")
     found = _decided(api, transfer, None, wait)
     return _one(found, code=Exit.REFUSED if found["state"] == "posted" else Exit.OK)
+
+
+def void(
+    transfer: Id,
+    by: Annotated[str, typer.Option("--by", help=say("经办人", "Who decides"))],
+    checked_by: Annotated[str, typer.Option("--checked-by", help=say("复核人", "Who checks it"))],
+    directory: Directory = HERE,
+) -> Answer:
+    """Only while it waits to be numbered: the other region has never heard of it."""
+    found = Api(directory).post("transfers", transfer, "void", by=by, checked_by=checked_by)
+    return Answer(value=found, shown=[f"{transfer}  {word(found.get('state'))}"])
 
 
 def reverse(transfer: Id, key: Key = None, wait: Wait = 10.0, directory: Directory = HERE) -> Answer:
@@ -188,6 +200,7 @@ def _one(found: Mapping[str, Any], *, key: str = "", code: Exit | None = None) -
         (say("状态", "State"), word(found["state"])),
         *([(say("原因", "Reason"), reason(found["reason"]))] if found["reason"] else []),
         (say("方向", "Direction"), f"{found['source']} → {found['destination']}"),
+        *([(say("改投", "Offer again at"), str(found["moved_to"]))] if found.get("moved_to") else []),
         (say("转出", "Leaves"), f"{found['leaving']:,} {found['category']}"),
         (say("转入", "Arrives"), f"{found['arriving']:,} {found['becomes']}"),
         (say("用途", "Purpose"), word(found["purpose"])),

@@ -7,8 +7,9 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, Select, func, select, text
 
+from gateway.protocol import codec
 from gateway.protocol.transfer import State
-from node.store import bulk, schema
+from node.store import bulk, logs, schema
 
 UNDECIDED = (int(State.HELD), int(State.OFFERED), int(State.IN_REVIEW))
 
@@ -103,6 +104,18 @@ def citing(conn: Connection, transfer_id: bytes) -> Listed | None:
     query = listed().where(t.c.cites == transfer_id).order_by(t.c.no.desc()).limit(1)
     row = conn.execute(query).first()
     return Listed(*row) if row is not None else None
+
+
+def successors(conn: Connection, me: int, numbers: Collection[int]) -> dict[int, int]:
+    """Of outgoing transfers that were refused because their destination has moved: which region the refusal names."""
+    named = {}
+    columns = ("no", "destination", "answered")
+    for no, destination, answered in bulk.select_in(conn, schema.transfer, columns, "no", numbers):
+        if answered is not None:
+            body = logs.body_at(conn, logs.number_of(conn, destination, me, 1), answered)
+            if successor := codec.decode_successor(body):
+                named[no] = successor
+    return named
 
 
 def refusal(conn: Connection, command_id: bytes) -> tuple[int, str] | None:

@@ -178,7 +178,10 @@ class History(Answer, frozen=True):
 
 
 class Transfer(Answer, frozen=True):
-    """A transfer. `account` and `key` are this region's; an incoming one that was refused has no account."""
+    """A transfer. `account` and `key` are this region's; an incoming one that was refused has no account.
+
+    `moved_to`: the destination has moved; offer again there, to a new address, under a new key.
+    """
 
     id: str
     direction: Literal["outgoing", "incoming"]
@@ -197,6 +200,7 @@ class Transfer(Answer, frozen=True):
     cites: str | None
     at: datetime
     decided: datetime | None
+    moved_to: int | None = None
 
 
 class TransferShown(Transfer, frozen=True):

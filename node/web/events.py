@@ -7,7 +7,7 @@ from aiohttp import web
 from node.store import events as query
 from node.web import answers, requests
 from node.web.routes import Call, Route, respond
-from node.web.transfers import shown
+from node.web.transfers import moved, shown
 from node.web.words import EVENTS, time
 
 
@@ -19,9 +19,15 @@ async def listing(call: Call) -> web.Response:
         await call.desk.bell.event_after(wanted.after, wanted.wait)
         rows = await call.desk.read(query.after, wanted.after, wanted.limit)
     me = call.desk.node.office.me
+    to = await moved(call, (row.transfer for row in rows))
     return respond(
         answers.Events(
-            [answers.Event(row.no, EVENTS[row.kind], time(row.at_ms), shown(me, row.transfer)) for row in rows],
+            [
+                answers.Event(
+                    row.no, EVENTS[row.kind], time(row.at_ms), shown(me, row.transfer, to.get(row.transfer.no))
+                )
+                for row in rows
+            ],
             rows[-1].no if rows else wanted.after,
         )
     )

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from aiohttp import web
 
 from gateway.protocol.errors import Refused
+from gateway.protocol.standing import successors
 from gateway.protocol.transfer import State, convert
 from gateway.protocol.values import Reason
 from node.services.reversal import AskReversal
 from node.services.transfer import Cancel, Order, agreed_terms, check_destination
 from node.services.transfer import Placed as PlacedTransfer
+from node.services.void import VoidUndelivered
 from node.store import transfers as query
 from node.store.transfers import Filter, Listed
 from node.web import answers, requests
@@ -67,7 +70,20 @@ ORDER: Deed[requests.NewTransfer, Order, PlacedTransfer] = Deed(
 )
 
 
-def shown(me: int, t: Listed) -> answers.Transfer:
+async def moved(call: Call, rows: Iterable[Listed]) -> dict[int, int]:
+    """Where the destinations of transfers went that were refused for it, by number: as the refusal says, or else the
+    roster."""
+    office = call.desk.node.office
+    gone = {t.no: t.destination for t in rows if t.reason == Reason.REGION_MOVED and t.source == office.me}
+    if not gone:
+        return {}
+    today = office.today(office.clock())
+    listed = {no: successors(office.roster.find(code), today)[:1] for no, code in gone.items()}
+    named = await call.desk.read(query.successors, office.me, gone)
+    return {no: heirs[0] for no, heirs in listed.items() if heirs} | named
+
+
+def shown(me: int, t: Listed, moved_to: int | None = None) -> answers.Transfer:
     """A transfer as callers see it."""
     return answers.Transfer(
         id=bytes(t.id).hex(),
@@ -87,6 +103,7 @@ def shown(me: int, t: Listed) -> answers.Transfer:
         cites=bytes(t.cites).hex() if t.cites else None,
         at=time(t.at_ms),
         decided=time_or_none(t.decided_ms),
+        moved_to=moved_to,
     )
 
 
@@ -111,7 +128,7 @@ async def _shown_when_decided(call: Call, transfer_id: bytes, source: int | None
         found = await _find(call, transfer_id, found.source)
     # Only what was accepted can be sent back.
     back = await desk.read(query.citing, transfer_id) if found.state in (State.POSTED, State.ACCEPTED) else None
-    plain = shown(desk.node.office.me, found)
+    plain = shown(desk.node.office.me, found, (await moved(call, [found])).get(found.no))
     return respond(
         answers.TransferShown(
             **{name: getattr(plain, name) for name in plain.__struct_fields__},
@@ -145,7 +162,8 @@ async def listing(call: Call) -> web.Response:
         state=None if wanted.state is None else STATE[wanted.state],
     )
     rows, following = await call.desk.read(query.page, me, only, wanted.cursor, wanted.limit)
-    return respond(answers.Transfers([shown(me, row) for row in rows], following))
+    to = await moved(call, rows)
+    return respond(answers.Transfers([shown(me, row, to.get(row.no)) for row in rows], following))
 
 
 async def quote(call: Call) -> web.Response:
@@ -174,6 +192,13 @@ async def quote(call: Call) -> web.Response:
 async def cancel(call: Call) -> web.Response:
     """Ask the destination to refuse what it has not decided."""
     return respond(placed(await call.desk.one(Cancel(id=bytes.fromhex(call.path["id"])))), 202)
+
+
+async def void(call: Call) -> web.Response:
+    """Two people take back what was never delivered."""
+    two: requests.TwoPeople = call.body
+    command = VoidUndelivered(id=bytes.fromhex(call.path["id"]), by=two.by, checked_by=two.checked_by)
+    return respond(placed(await call.desk.one(command)))
 
 
 async def ask_back(call: Call) -> web.Response:
@@ -229,6 +254,12 @@ ROUTES = (
         method="POST", path="/v1/transfers/{id}/cancel", name="cancel_transfer", handler=cancel,
         body=requests.Nothing, answer=answers.Placed, **_ORDERED,
         summary="请求撤销", summary_en="Ask the destination to refuse a transfer it has not decided",
+    ),
+    Route(
+        method="POST", path="/v1/transfers/{id}/void", name="void_transfer", handler=void, scope="review",
+        body=requests.TwoPeople, answer=answers.Placed,
+        summary="收回从未送达的转移（两人）",
+        summary_en="Take back, by two people, a transfer that was never delivered",
     ),
     Route(
         method="POST", path="/v1/transfers/{id}/reversal", name="reverse_transfer", handler=ask_back,
