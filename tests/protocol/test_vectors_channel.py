@@ -21,7 +21,7 @@ from gateway.protocol.errors import (
     TooLarge,
     Unauthentic,
 )
-from gateway.protocol.exhibits import ForkEvidence, TransferProof
+from gateway.protocol.exhibits import ForkEvidence, ReceiptEvidence, RepairProof, TransferProof
 from gateway.protocol.suite import SigningKey
 from gateway.protocol.values import (
     Ask,
@@ -295,8 +295,8 @@ def test_a_roster_that_does_not_follow_is_refused(case: dict[str, Any]) -> None:
 def test_a_file_holds_or_fails_as_published(case: dict[str, Any]) -> None:
     federation = bytes(32) if case is PROOFS["stranger"] else bytes.fromhex(PROOFS["federation"])
     exhibit = documents.read(json.dumps(case["file"]))
-    assert isinstance(exhibit, TransferProof | ForkEvidence)
-    verify: Any = proof.verify_transfer if isinstance(exhibit, TransferProof) else contradictions.verify_fork
+    assert isinstance(exhibit, TransferProof | ForkEvidence | ReceiptEvidence | RepairProof)
+    verify: Any = proof.verify_transfer if isinstance(exhibit, TransferProof) else contradictions.verify
     checks = verify(exhibit, federation)
     assert [check.code for check in checks if not check.ok] == case["failing"]
     assert proof.holds(checks) == case["holds"] == (not case["failing"])

@@ -17,6 +17,7 @@ from gateway.protocol.values import (
     Provenance,
     Purpose,
     Reason,
+    Repair,
     Resume,
     Slice,
     Stale,
@@ -225,6 +226,7 @@ def signed() -> dict[str, Any]:
             epoch=theirs,
             size=2,
             root=book(NINGBO, HANGZHOU).tree.root(2),
+            common_root=book(NINGBO, HANGZHOU).tree.root(2),
             ready=True,
             credit_size=65_541,
         ),
@@ -246,6 +248,9 @@ def signed() -> dict[str, Any]:
             channel="open",
         ),
     }
+    values["repair"] = Repair(
+        log=there.log, size=4, root=there.tree.root(4), evidence=octets("evidence", 32), holds_size=5, holds_root=root
+    )
     cases = [_signed(name, value) for name, value in values.items()]
     return {
         "about": "SPEC 1.1, 1.2. Ed25519 keys from 32 bytes of seed; `pae` is what the signature is over; `bytes` is "

@@ -228,6 +228,14 @@ def _cases() -> dict[str, tuple[Receiver, Envelope]]:
         "another root at the first frame": (three, there.envelope(3, 6, first_root=bytes(32))),
         "another history of the frames below: its first frame": (_receiver(6), _other_history(1).envelope(3, 8)),
         "another history that the frames themselves show": (_receiver(5), _other_history(4).envelope(3, 8)),
+        "frames that are held already, altered, with good ones after them": (
+            three,
+            _edited(whole, frames=(*_other_history(1).frames[:3], *whole.frames[3:])),
+        ),
+        "a log that begins with something before nothing": (
+            _receiver(0),
+            there.envelope(0, 4, first_root=b"\x01" * 32),
+        ),
         "another root for a size that is held": (eight, _other_history(4).envelope(3, 6)),
         "a root that the frames do not lead to": (three, there.envelope(3, 6, root=bytes(32))),
         "signed ten minutes before": (three, there.envelope(3, 6, signed_at_ms=NOW - 600_000)),

@@ -8,12 +8,14 @@ from dataclasses import replace
 from typing import Any
 
 from gateway.protocol import codec, contradictions, documents, merkle, proof, roster
+from gateway.protocol.bundles import Bundle
 from gateway.protocol.channel import Channel, Fork, judge
 from gateway.protocol.errors import ProtocolError
 from gateway.protocol.exhibits import ForkEvidence, FrameProof, TransferProof
 from gateway.protocol.members import Anchor, Roster
 from gateway.protocol.suite import SigningKey
 from gateway.protocol.values import Kind, Signed, Status
+from making import disputes
 from making.ground import (
     EPOCH_OF,
     HANGZHOU,
@@ -297,12 +299,13 @@ def _growth(made: Book, first: int, second: int) -> tuple[bytes, ...]:
 def proofs() -> dict[str, Any]:
     """Files that hold, and files that do not, with the checks that fail."""
     erased = replace(_transfer(), offer=replace(_transfer().offer, body=b""))
-    files: list[tuple[str, TransferProof | ForkEvidence]] = [
+    files: list[tuple[str, Bundle]] = [
         ("a transfer and its answer", _transfer()),
         ("the same, with the offer's body erased", erased),
         ("a fork", _fork()),
         *_lies().items(),
         *_false_forks().items(),
+        *disputes.exhibits(),
     ]
     return {
         "about": "SPEC 9. `file` is a file as people hand it around, `federation` the id its reader knows, `failing` "
@@ -313,11 +316,11 @@ def proofs() -> dict[str, Any]:
     }
 
 
-def _file(name: str, exhibit: TransferProof | ForkEvidence, federation: bytes = MEMBERS.federation) -> dict[str, Any]:
+def _file(name: str, exhibit: Bundle, federation: bytes = MEMBERS.federation) -> dict[str, Any]:
     if isinstance(exhibit, TransferProof):
         checks = proof.verify_transfer(exhibit, federation)
     else:
-        checks = contradictions.verify_fork(exhibit, federation)
+        checks = contradictions.verify(exhibit, federation)
     failing = [check.code for check in checks if not check.ok]
     return {
         "name": name,
