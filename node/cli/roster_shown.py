@@ -152,7 +152,16 @@ def _region_value(region: Region) -> dict[str, Any]:
         "name_en": region.name_en,
         "status": region.status.name.lower(),
         "endpoint": region.endpoint,
-        "keys": [{"id": key.verify_key.id.hex(), "revoked_at_ms": key.revoked_at_ms} for key in region.keys],
+        "keys": [
+            {
+                "id": key.verify_key.id.hex(),
+                "not_before_ms": key.not_before_ms,
+                "not_after_ms": key.not_after_ms,
+                "revoked_at_ms": key.revoked_at_ms,
+                "anchors": len(key.anchors),
+            }
+            for key in region.keys
+        ],
         "certificates": [
             {"sha256": hashlib.sha256(der).hexdigest(), "expires_ms": certificate_end(der)}
             for der in region.certificates

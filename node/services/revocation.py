@@ -134,9 +134,7 @@ def _beyond(key: Key, channel: Channel, batch: Batch) -> tuple[int, int]:
     return 0, key.revoked_at_ms
 
 
-def _accepted(
-    key: Key, channel: Channel, first: int, since_ms: int, batch: Batch
-) -> Iterator[tuple[int, list[Frame]]]:
+def _accepted(key: Key, channel: Channel, first: int, since_ms: int, batch: Batch) -> Iterator[tuple[int, list[Frame]]]:
     """The segments, from number `first` on, that came under a head this key signed."""
     s = schema.segment
     number = batch.books.logs[channel.peer, batch.books.me]
