@@ -52,14 +52,18 @@ class _Progress:
 class LocalRegion:
     """Implements :class:`gateway.ports.Region`; its contracts are written there."""
 
-    def __init__(self, office: Office, store: Store, writer: WriterThread, exchange: Exchange) -> None:
+    def __init__(
+        self, office: Office, store: Store, writer: WriterThread, exchange: Exchange,
+        seconds: Callable[[], float] = time.monotonic,
+    ) -> None:  # fmt: skip
+        """`seconds`: a clock that never goes back, for what a peer may cost."""
         self._office, self._store, self._writer, self._exchange = office, store, writer, exchange
         self._peers: tuple[int, Mapping[int, Peer]] = (0, {})
         self._wake: Callable[[int], None] = lambda _peer: None
         self._progress: dict[int, _Progress] = {}
         self._asking: dict[int, list[asyncio.Future[Standing]]] = {}
         self._adopting = asyncio.Lock()
-        self._allowances: dict[int, Allowance] = {}
+        self._seconds, self._allowances = seconds, dict[int, Allowance]()
         self._taken: dict[int, int] = {}  # per peer, the largest of my receipts since its stream began
         self._refused: deque[tuple[int, int]] = deque()  # peer and frames in vain, from the writer's thread
         writer.writer.on_refused(lambda peer, frames: self._refused.append((peer, frames)))
@@ -98,7 +102,7 @@ class LocalRegion:
     def allowance(self, peer: int) -> Allowance:
         allowance = self._allowances.get(peer)
         if allowance is None:
-            allowance = self._allowances[peer] = Allowance(time.monotonic, partial(_tell, peer))
+            allowance = self._allowances[peer] = Allowance(self._seconds, partial(_tell, peer))
         return allowance
 
     async def opened(self, peer: int) -> Sequence[Message]:
