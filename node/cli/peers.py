@@ -81,6 +81,12 @@ def peers(
 
 def _all(api: Api, days: int) -> Answer:
     found = api.get("peers")
+    if found["doubled"]:
+        note(
+            "另有一个实例正以本地区的名义运行，本实例已停止：停掉其中一个，再重启留下的那个。",
+            "Another instance runs as this region, so this one has stopped: stop one of the two, then restart the "
+            "one that stays.",
+        )
     rows = [
         [
             f"{p['code']} {say(p['name_zh'], p['name_en'] or p['name_zh'])}",

@@ -84,7 +84,8 @@ async def peers(call: Call) -> web.Response:
                 )
                 for region in node.office.roster.regions
                 if region.code != node.office.me
-            ]
+            ],
+            node.office.doubled,
         )
     )
 

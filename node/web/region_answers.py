@@ -101,9 +101,10 @@ class Peer(Answer, frozen=True):
 
 
 class Peers(Answer, frozen=True):
-    """All other regions of the roster."""
+    """All other regions of the roster. `doubled`: another instance runs as this region, and this one has stopped."""
 
     peers: list[Peer]
+    doubled: bool
 
 
 class Standing(Answer, frozen=True):
