@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from dataclasses import replace
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -17,13 +18,15 @@ from hypothesis import strategies as st
 from gateway.__main__ import main
 from gateway.protocol import bundles, codec, documents
 from gateway.protocol.channel import Fork
-from gateway.protocol.contradictions import fork_evidence
+from gateway.protocol.contradictions import fork_evidence, receipt_evidence
 from gateway.protocol.documents import Document
 from gateway.protocol.errors import Malformed, TooLarge
+from gateway.protocol.exhibits import RepairProof
 from gateway.protocol.roster import genesis, sign, sign_card
-from gateway.protocol.values import Draft, Kind, Offer, Provenance, Signed, Slice
+from gateway.protocol.values import Draft, Kind, Offer, Provenance, Repair, Signed, Slice
 from tests.protocol.federation import (
     HANGZHOU,
+    NINGBO,
     ROOTS,
     SALT,
     Tree,
@@ -50,9 +53,31 @@ EVIDENCE = fork_evidence(
 FIRST = WORLD.rosters[0]
 SECOND = sign(following(genesis(FIRST)), ROOTS)
 CARD = sign_card(region(HANGZHOU, name_en="Hangzhou", endpoint="hz.example:7000"), key(str(HANGZHOU)))
+
+
+def both_sign(value: Repair) -> Signed:
+    """As two regions leave it behind: one payload, a signature of each."""
+    mine, theirs = (
+        k.sign(codec.REPAIR, codec.encode_payload(value)) for k in (WORLD.there.source, WORLD.there.destination)
+    )
+    return replace(mine, signatures=mine.signatures + theirs.signatures)
+
+
+DENIAL = receipt_evidence(LIE.receipt(6), WORLD.there.head(9), WORLD.there.tree, WORLD.rosters)
+_AGREED = Repair(
+    log=WORLD.there.log,
+    size=4,
+    root=WORLD.there.tree.root(4),
+    evidence=sha256(documents.write(DENIAL).encode()).digest(),
+    holds_size=6,
+    holds_root=LIE.tree.root(6),
+)
+REPAIR = RepairProof(repair=both_sign(_AGREED), evidence=documents.write(DENIAL).encode(), rosters=tuple(WORLD.rosters))
 TRUE: dict[str, Document] = {
     "transfer proof 转移证明": PROOF,
     "evidence of a fork 分叉证据": EVIDENCE,
+    "evidence that a receipt contradicts a log 收据矛盾证据": DENIAL,
+    "repair signed by both regions 修复协议": REPAIR,
     "roster 成员名册": FIRST,
     "history of rosters": (FIRST, SECOND),
     "card 地区名片": CARD,
@@ -75,9 +100,38 @@ def test_a_true_file_holds(name: str, file: Path, capsys: pytest.CaptureFixture[
     assert main(["verify", str(file)]) == 0, "without the id it says which federation it found"
 
 
+WORDS = {
+    "evidence of a fork 分叉证据": (f"{HANGZHOU}", "contradicted itself", "the first 9 frames"),
+    "evidence that a receipt contradicts a log 收据矛盾证据": (f"{NINGBO}", "contradicts", "first 6 frames"),
+    "repair signed by both regions 修复协议": ("agree", "first 4 frames stand", "goes on at 6"),
+}
+
+
+@pytest.mark.parametrize("name", WORDS)
+def test_it_says_in_words_who_contradicted_whom_about_what(
+    name: str, file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file.write_text(documents.write(TRUE[name]), "utf-8")
+    main(["verify", str(file), "--federation", FEDERATION])
+    shown = capsys.readouterr().out
+    main(["verify", "--json", str(file)])
+    said = json.loads(capsys.readouterr().out)
+    assert said["en"] in shown
+    assert said["zh"] in shown
+    assert all(words in said["en"] for words in WORDS[name])
+    main(["inspect", str(file)])
+    assert name.split(" ")[0] in capsys.readouterr().out
+
+
 FALSE: dict[str, tuple[Document, str]] = {
     "another body": (replace(PROOF, offer=replace(PROOF.offer, body=b"x" * 20)), "another body than the frame"),
     "heads that agree": (replace(EVIDENCE, one=EVIDENCE.other), "do not contradict each other"),
+    "a receipt that agrees": (replace(DENIAL, receipt=WORLD.there.receipt(6)), "do not contradict each other"),
+    "a repair by one": (
+        replace(REPAIR, repair=replace(REPAIR.repair, signatures=REPAIR.repair.signatures[1:])),
+        "no key that the roster lists",
+    ),
+    "a repair about something else": (replace(REPAIR, evidence=b"{}"), "the file has the SHA-256"),
     "too few root keys": (sign(first_roster(), ROOTS[:1]), "1 of 2 root keys"),
     "a version alone": (SECOND, "version 1 and those after it are needed too"),
     "a version missing": ((FIRST, sign(following(genesis(FIRST), version=3), ROOTS)), "fetch the versions between"),
