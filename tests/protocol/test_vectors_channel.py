@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from gateway.protocol import channel as channels
-from gateway.protocol import codec, contradictions, documents, handshake, merkle, proof, roster
+from gateway.protocol import codec, contradictions, documents, handshake, merkle, proof, recovery, roster, suite
 from gateway.protocol.channel import Append, Channel, Condition, Duplicate, Fork, OutOfStep
 from gateway.protocol.errors import (
     Doubled,
@@ -30,8 +30,10 @@ from gateway.protocol.values import (
     Epoch,
     Fenced,
     Gap,
+    Head,
     Log,
     NotReady,
+    Page,
     Receipt,
     Resume,
     Signed,
@@ -144,7 +146,7 @@ def test_every_verdict_there_is_is_published() -> None:
 INTEGERS = ("final", "in_epoch", "in_seen", "receipted", "cursor", "credit")
 
 
-def region(code: int, state: dict[str, Any]) -> tuple[Channel, Tree]:
+def region(code: int, state: dict[str, Any]) -> tuple[Channel, Tree, Tree]:
     out, into = Tree(hashes(state["out"])), Tree(hashes(state["in"]))
     channel = Channel(
         out=INTO if code == SOURCE else INTO.opposite(),
@@ -155,23 +157,30 @@ def region(code: int, state: dict[str, Any]) -> tuple[Channel, Tree]:
         **{name: state[name] for name in ("ready", "peer_open")},
         **{name: int(state[name]) for name in INTEGERS},
     )
-    return channel, out
+    if state["fenced"]:
+        channel = replace(channel, fenced=fenced_of(codec.decode_payload(codec.FENCED, bytes.fromhex(state["fenced"]))))
+    return channel, out, into
+
+
+def fenced_of(value: Any) -> Fenced:
+    assert isinstance(value, Fenced)
+    return value
 
 
 def heard(message: dict[str, Any], source: int) -> Any:
     """A message, verified under its sender's key."""
     if message["name"] == "gap":
         return Gap(size=int(message["size"]))
+    if message["name"] == "page":
+        return messages.decode(bytes.fromhex(message["message"]))
     signed = codec.decode_signed(bytes.fromhex(message["signed"]))
     public_key = bytes.fromhex(KEYS[str(source)]["public_key"])
     assert reader.is_signed(public_key, signed.payload_type, signed.payload, signed.signatures[0].signature)
     return codec.decode_payload(signed.payload_type, signed.payload)
 
 
-def hear(channel: Channel, value: Any, out: Tree, now: int, nonce: int) -> tuple[Channel, list[Any]]:
+def hear(channel: Channel, value: Any, out: Tree, into: Tree, now: int, nonce: int) -> tuple[Channel, list[Any]]:
     """Production's functions, with the frames that have to be numbered again numbered again."""
-    if channel.condition is not Condition.OPEN and not isinstance(value, Ask):
-        return channel, []
     said: Any = None
     match value:
         case Resume():
@@ -189,11 +198,47 @@ def hear(channel: Channel, value: Any, out: Tree, now: int, nonce: int) -> tuple
         case Receipt():
             channel = channels.hear_receipt(channel, value, out)
         case Fenced():
-            channel, keep = handshake.hear_fenced(channel, value, out)
+            channel, keep = handshake.hear_fenced(channel, value, out, into)
+            if channel.fenced is not None:
+                del out.frames[channel.final :]
+                channel = handshake.unsealed(channel, merkle.frontier_at(out, channel.final))
+                return channel, [recovery.pull(channel)]
             said = None if keep is None or channel.peer_open else handshake.ask(channel)
             if keep is not None and keep < channel.size:
                 channel = sealed_again(channel, out, keep)
+        case Page():
+            channel = regained(channel, value, out, into)
+            said = handshake.ask(channel) if channel.ready else recovery.pull(channel)
     return channel, [] if said is None else [said]
+
+
+def regained(channel: Channel, page: Page, out: Tree, into: Tree) -> Channel:
+    """What came back is checked against the heads that were signed over it, and appended."""
+    assert page.seen is not None
+    mine, seen = run_of(page, SOURCE), run_of(page.seen, DESTINATION)
+    assert recovery.fits(channel, page.first, page.seen.first)
+    order = list(recovery.true_order(channel.size, mine.frames, channel.held, seen.frames))
+    assert len(order) == len(mine.frames) + len(seen.frames)
+    ours, theirs = recovery.extend(channel.out_frontier, mine), recovery.extend(channel.in_frontier, seen)
+    out.frames += mine.raw
+    into.frames += seen.raw
+    last = seen.frames[-1]
+    channel = replace(
+        channel, out_frontier=ours.frontier, final=ours.frontier.size, in_frontier=theirs.frontier,
+        in_epoch=last.epoch, in_seen=last.seen,
+    )  # fmt: skip
+    assert recovery.is_complete(channel)
+    assert channel.fenced is not None
+    return handshake.hear_fenced(channel, channel.fenced, out, into)[0]
+
+
+def run_of(page: Page, signer: int) -> recovery.Run:
+    assert page.head is not None
+    head = codec.decode_payload(codec.HEAD, suite.verify(page.head, [signing_key(signer).verify_key], codec.HEAD))
+    assert isinstance(head, Head)
+    return recovery.Run(
+        head=head, raw=page.frames, frames=tuple(map(codec.decode_frame, page.frames)), bodies=page.bodies
+    )
 
 
 def sealed_again(channel: Channel, out: Tree, keep: int) -> Channel:
@@ -223,7 +268,7 @@ STEPS = [
 @pytest.mark.parametrize("step", [step for _, step in STEPS], ids=[name.replace(" ", "_") for name, _ in STEPS])
 def test_a_start_goes_step_by_step_as_published(step: dict[str, Any]) -> None:
     code, now, nonce = step["at"], int(step["clock_ms"]), int(step["nonce"])
-    channel, out = region(code, step["before"])
+    channel, out, into = region(code, step["before"])
     said: list[Any]
     if step.get("does") == "start":
         channel, resume = handshake.propose(channel, now, nonce)
@@ -232,13 +277,14 @@ def test_a_start_goes_step_by_step_as_published(step: dict[str, Any]) -> None:
         said = [handshake.ask(channel)]
     else:
         try:
-            channel, said = hear(channel, heard(step["hears"], channel.peer), out, now, nonce)
+            channel, said = hear(channel, heard(step["hears"], channel.peer), out, into, now, nonce)
         except Restored:
-            channel, said = replace(channel, condition=Condition.RESTORED, ready=False, peer_open=False), []
+            channel, resume = handshake.propose(channel, now, nonce)
+            said = [resume]
         except Doubled:
             channel, said = replace(channel, ready=False, peer_open=False), []
-    wanted, wanted_out = region(code, step["after"])
-    assert out.frames == wanted_out.frames
+    wanted, wanted_out, wanted_into = region(code, step["after"])
+    assert (out.frames, into.frames) == (wanted_out.frames, wanted_into.frames)
     assert replace(channel, rewinds=0) == wanted
     assert [signed_by(code, value) for value in said] == [message["signed"] for message in step["says"]]
 

@@ -2,190 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Any
 
-from gateway.protocol import channel as channels
-from gateway.protocol import codec, handshake, merkle
-from gateway.protocol.channel import Channel, Condition
-from gateway.protocol.errors import Doubled, Restored
-from gateway.protocol.values import (
-    NO_EPOCH,
-    Ask,
-    Behind,
-    Draft,
-    Epoch,
-    Fenced,
-    Gap,
-    Receipt,
-    Resume,
-    Stale,
-    Standing,
-)
-from making.ground import HANGZHOU, NINGBO, NOW, Tree, book, log, message, plain, sign
-
-_VOLATILE = ("proposal", "ready", "peer_open", "cursor", "credit")
-_DURABLE = ("epoch", "final", "in_epoch", "in_seen", "peer_epoch", "receipted")
-
-
-@dataclass(kw_only=True)
-class Actor:
-    """One region: its channel, and the frames and bodies of both logs."""
-
-    code: int
-    channel: Channel
-    out: list[bytes] = field(default_factory=list)
-    bodies: list[bytes] = field(default_factory=list)
-    inn: list[bytes] = field(default_factory=list)
-    draws: int = 0
-
-    def nonce(self) -> int:
-        """The next of the nonces this region draws."""
-        self.draws += 1
-        return int(f"{self.code}{self.draws:04d}")
-
-    def state(self) -> dict[str, Any]:
-        """What stands in the vector."""
-        named = {name: getattr(self.channel, name) for name in _DURABLE + _VOLATILE}
-        logs = {"out": [f.hex() for f in self.out], "in": [f.hex() for f in self.inn]}
-        return {"condition": self.channel.condition.name.lower(), **plain(named), **logs}
-
-    def seal(self, drafts: list[Draft]) -> None:
-        """Number messages."""
-        self.channel, sealed = channels.seal(self.channel, drafts)
-        self.out += sealed.frames
-        self.bodies += sealed.bodies
-
-    def seal_again(self, keep: int) -> None:
-        """Number anew what the peer never held."""
-        drafts = []
-        for raw, body in zip(self.out[keep:], self.bodies[keep:], strict=True):
-            f = codec.decode_frame(raw)
-            drafts.append(Draft(f.kind, f.reply, f.id, body, f.category, f.amount, f.becomes, f.arriving))
-        self.channel = handshake.unsealed(self.channel, Tree(self.out).frontier(keep))
-        self.out, self.bodies = self.out[:keep], self.bodies[:keep]
-        self.seal(drafts)
-
-    def take(self, other: Actor, count: int) -> None:
-        """Append frames of the other log, as if their envelope had come and had been right."""
-        taken = other.out[len(self.inn) : len(self.inn) + count]
-        self.inn += taken
-        last = codec.decode_frame(taken[-1])
-        frontier = Tree(self.inn).frontier()
-        self.channel = replace(self.channel, in_frontier=frontier, in_epoch=last.epoch, in_seen=last.seen)
-        self.channel = channels.raise_final(self.channel, last.seen)
-
-    def restart(self) -> None:
-        """The process dies and comes back."""
-        self.channel = _left_by_a_crash(self.channel)
-
-
-def _left_by_a_crash(channel: Channel) -> Channel:
-    """What is left of a channel when its process dies: all but what was never written down."""
-    return replace(channel, proposal=NO_EPOCH, ready=False, peer_open=False, credit=0)
-
-
-def _actor(code: int, peer: int) -> Actor:
-    return Actor(code=code, channel=Channel(out=log(code, peer)))
-
-
-class Play:
-    """A transcript in the making. The clock moves one second a step."""
-
-    def __init__(self) -> None:
-        self.hangzhou, self.ningbo = _actor(HANGZHOU, NINGBO), _actor(NINGBO, HANGZHOU)
-        self.now, self.steps = NOW, list[dict[str, Any]]()
-
-    def _step(self, actor: Actor, what: dict[str, Any], act: Callable[[int, int], list[Any]]) -> list[Any]:
-        self.now += 1000
-        nonce = actor.nonce()
-        before, said = actor.state(), act(self.now, nonce)
-        self.steps.append(
-            {
-                "at": actor.code,
-                "clock_ms": str(self.now),
-                "nonce": str(nonce),
-                **what,
-                "before": before,
-                "says": [_said(actor.code, value) for value in said],
-                "after": actor.state(),
-            }
-        )
-        return said
-
-    def start(self, actor: Actor) -> Resume:
-        """A process begins: it proposes an epoch."""
-
-        def act(now: int, nonce: int) -> list[Any]:
-            actor.channel, resume = handshake.propose(actor.channel, now, nonce)
-            return [resume]
-
-        said: Resume = self._step(actor, {"does": "start"}, act)[0]
-        return said
-
-    def asks(self, actor: Actor) -> Ask:
-        """It asks whether the peer is ready."""
-        said: Ask = self._step(actor, {"does": "ask"}, lambda _now, _nonce: [handshake.ask(actor.channel)])[0]
-        return said
-
-    def hears(self, actor: Actor, value: Any) -> list[Any]:
-        """It hears a message."""
-        source = actor.channel.peer
-        what = {"hears": {"name": type(value).__name__.lower(), **_bytes(source, value)}}
-        return self._step(actor, what, lambda now, nonce: _hear(actor, value, now, nonce))
-
-
-def _bytes(source: int, value: Any) -> dict[str, Any]:
-    if isinstance(value, Gap):
-        return {"size": str(value.size)}
-    return {"signed": message(sign(source, value)), "fields": plain(value)}
-
-
-def _said(source: int, value: Any) -> dict[str, Any]:
-    return {"name": type(value).__name__.lower(), **_bytes(source, value)}
-
-
-def _hear(actor: Actor, value: Any, now: int, nonce: int) -> list[Any]:
-    """As production's services do it, with the logs in memory."""
-    channel, nodes, said = actor.channel, Tree(actor.out), list[Any]()
-    if channel.condition is not Condition.OPEN and not isinstance(value, Ask):
-        return said
-    try:
-        match value:
-            case Resume():
-                channel, answer = handshake.hear_resume(channel, value, nodes)
-                said = [answer]
-            case Fenced():
-                channel, keep = handshake.hear_fenced(channel, value, nodes, Tree(actor.inn))
-                if keep is not None and keep < channel.size:
-                    actor.channel = channel
-                    actor.seal_again(keep)
-                    channel = actor.channel
-                if keep is not None and not channel.peer_open:
-                    said = [handshake.ask(channel)]
-            case Behind():
-                channel, again = handshake.hear_behind(channel, value, now, nonce)
-                said = [again] if again else []
-            case Stale():
-                channel, again = handshake.hear_stale(channel, value, now, nonce)
-                said = [again] if again else []
-            case Ask():
-                said = [handshake.hear_ask(channel, value, back_off_ms=0, status="active")]
-            case Standing():
-                channel = handshake.hear_standing(channel, value, nodes)
-            case Gap():
-                channel = handshake.hear_gap(channel, value)
-            case Receipt():
-                channel = channels.hear_receipt(channel, value, nodes)
-            case _:
-                raise AssertionError(value)
-    except Restored:
-        channel, said = replace(channel, condition=Condition.RESTORED, ready=False, peer_open=False), []
-    except Doubled:
-        channel, said = replace(channel, ready=False, peer_open=False), []
-    actor.channel = channel
-    return said
+from gateway.protocol import codec, merkle
+from gateway.protocol.values import Draft, Epoch, Gap, Head, Page, Pull, Receipt, Stale
+from making.ground import HANGZHOU, NINGBO, NOW, Tree, book, sign
+from making.stage import Actor, Play, left_by_a_crash
 
 
 def _drafts(source: int, peer: int, first: int, count: int) -> list[Draft]:
@@ -303,14 +126,43 @@ def _doubled() -> Play:
 def _restored() -> Play:
     play = _running()
     a, b = play.hangzhou, play.ningbo
-    a.out, a.bodies = a.out[:2], a.bodies[:2]  # an old backup
-    a.channel = replace(_left_by_a_crash(a.channel), out_frontier=Tree(a.out).frontier(), final=min(a.channel.final, 2))
+    b.take(a, 1)
+    bodies = tuple(a.bodies)
+    _forget(a, 2, 1)
     (fenced,) = play.hears(b, play.start(a))
-    play.hears(a, fenced)
-    play.hears(
-        a, Receipt(log=b.channel.into, epoch=NO_EPOCH, size=3, root=b.channel.in_frontier.root(), received_at_ms=NOW)
-    )
+    (pull,) = play.hears(a, fenced)
+    assert isinstance(pull, Pull)
+    nodes = Tree(b.out)
+    into = Head(
+        log=b.channel.out, epoch=b.channel.epoch, first=pull.holds, first_root=nodes.root(pull.holds),
+        size=b.channel.size, root=nodes.root(b.channel.size), suite="ed25519-sha256", roster_version=1,
+        signed_at_ms=play.now,
+    )  # fmt: skip
+    frames = b.inn[pull.first :]
+    mine = replace(
+        into, log=a.channel.out, epoch=Epoch(codec.decode_frame(frames[-1]).epoch, 1), first=0,
+        first_root=Tree([]).root(0), size=len(b.inn), root=Tree(b.inn).root(len(b.inn)),
+    )  # fmt: skip
+    page = Page(
+        head=sign(HANGZHOU, mine), first=pull.first, frames=tuple(frames), bodies=bodies[pull.first : len(b.inn)],
+        seen=Page(
+            head=sign(NINGBO, into), first=pull.holds, frames=tuple(b.out[pull.holds :]),
+            bodies=tuple(b.bodies[pull.holds :]),
+        ),
+    )  # fmt: skip
+    play.hears(a, page)
     return play
+
+
+def _forget(actor: Actor, out: int, inn: int) -> None:
+    """An old backup is put back."""
+    actor.out, actor.bodies, actor.inn = actor.out[:out], actor.bodies[:out], actor.inn[:inn]
+    last = codec.decode_frame(actor.inn[-1])
+    actor.channel = replace(
+        left_by_a_crash(actor.channel), out_frontier=Tree(actor.out).frontier(), final=min(actor.channel.final, out),
+        receipted=min(actor.channel.receipted, out), in_frontier=Tree(actor.inn).frontier(), in_epoch=last.epoch,
+        in_seen=last.seen,
+    )  # fmt: skip
 
 
 def _receipts() -> Play:
@@ -342,7 +194,7 @@ def handshakes() -> dict[str, Any]:
         "both start at once": _not_ready(),
         "a peer has forgotten this epoch and answers Stale": _stale(),
         "another instance has started: Stale stops this one": _doubled(),
-        "a node that was restored from an old backup stops": _restored(),
+        "a node that was restored from an old backup gets back what it lost": _restored(),
         "receipts, late, old and impossible, and a gap": _receipts(),
     }
     return {
