@@ -181,7 +181,7 @@ def test_a_successor_answers_from_its_day_on_and_the_old_code_has_gone(founded: 
         {"federation": bytes(32)}, {"logs": (replace(LOGS[0], destination=JIANGGAN),)}, {"logs": LOGS + LOGS},
         {"by": key(str(NINGBO))},
     ],
-    ids=str,
+    ids=lambda change: next(iter(change)),
 )  # fmt: skip
 def test_nobody_keeps_a_roster_in_which_a_successor_signed_something_else(
     founded: Roster, change: dict[str, object]

@@ -153,7 +153,7 @@ def _said(source: int, value: Any) -> dict[str, Any]:
 def _hear(actor: Actor, value: Any, now: int, nonce: int) -> list[Any]:
     """As production's services do it, with the logs in memory."""
     channel, nodes, said = actor.channel, Tree(actor.out), list[Any]()
-    if channel.condition is not Condition.OPEN and not isinstance(value, Ask):
+    if channel.condition in (Condition.QUARANTINED, Condition.ABANDONED) and not isinstance(value, Ask):
         return said
     try:
         match value:
