@@ -1,4 +1,4 @@
-"""The way out of a quarantine: both regions sign from where a log goes on (SPEC section 5.8).
+"""The way out of a quarantine: both regions sign from where a log goes on (SPEC section 4.1).
 
 Nothing that was posted is unposted and nothing that is held is taken out. The log goes on from what its destination
 holds; frames there that its source does not stand by are disowned: what they did at the destination becomes a claim in
