@@ -29,6 +29,8 @@ MODULES = {
     "sweep": "events",
     "token": "token",
     "verify": "verify",
+    "backup": "backup",
+    "restore": "restore",
     "proof": "proof",
     "demo": "demo",
 }

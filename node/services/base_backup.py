@@ -1,0 +1,85 @@
+"""Backups of a PostgreSQL: a base backup with the write-ahead log it needs, made by the server's own programs."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+
+from sqlalchemy import make_url
+
+from node.errors import BadFile, BadInput, Unavailable
+from node.services.backup import Manifest, belongs, check_free, fingerprint, manifest_of, synchronise
+from node.store.engine import Store
+
+PROGRAMS = "pg_basebackup", "pg_verifybackup"
+SERVERS_MANIFEST = "backup_manifest"
+"""What PostgreSQL itself writes about every file of the directory."""
+
+_SAID = 300  # characters of what a program says that are worth showing
+
+
+def take(store: Store, url: str, target: Path, programs: Path | None, now_ms: int) -> Manifest:
+    """Make a base backup in the directory `target`, while others write. Returns what was copied.
+
+    The directory appears under its name whole and on the disk, or not at all. Raises BadInput where the name is taken
+    or the program is missing, Unavailable where the server refuses.
+    """
+    check_free(target)
+    program = find("pg_basebackup", programs)
+    with store.read() as conn:
+        before = belongs(conn)
+    partial = target.with_name(f".{target.name}.{os.getpid()}.partial")
+    address, environment = _address(url)
+    try:
+        run([program, "-D", partial, "-X", "stream", "-c", "fast", "--no-password", "-d", address], environment)
+        length, digest = fingerprint(partial / SERVERS_MANIFEST)
+        with store.read() as conn:
+            after = belongs(conn)
+        partial.rename(target)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+    synchronise(target.parent)
+    return manifest_of(before, "postgresql", after.commits, now_ms, length, digest, target)
+
+
+def check(directory: Path, manifest: Manifest, programs: Path | None) -> None:
+    """Raises BadFile unless every file of the base backup is the one that was made."""
+    again = "Restore another backup, or bring this one over again."
+    length, digest = fingerprint(directory / SERVERS_MANIFEST)
+    if (length, digest) != (manifest.bytes, manifest.sha256):
+        raise BadFile(directory, None, None, "is not the backup that was made: its backup_manifest differs", again)
+    try:
+        run([find("pg_verifybackup", programs), "-q", directory], dict(os.environ))
+    except Unavailable as error:
+        raise BadFile(directory, None, None, f"is damaged: {error}", again) from error
+
+
+def find(name: str, programs: Path | None) -> str:
+    """Where a program of PostgreSQL lies. Raises BadInput."""
+    found = shutil.which(name, path=str(programs) if programs is not None else None)
+    if found is None:
+        raise BadInput(f"{name} is not found: name the directory of PostgreSQL's programs with --bin")
+    return found
+
+
+def run(line: Sequence[object], environment: dict[str, str]) -> str:
+    """Run a program; what it printed. Raises Unavailable with what it complained of."""
+    words = [str(word) for word in line]
+    done = subprocess.run(words, env=environment, capture_output=True, text=True, check=False, errors="replace")
+    if done.returncode != 0:
+        said = " ".join(done.stderr.split())[-_SAID:]
+        raise Unavailable(f"{Path(words[0]).name} ended with {done.returncode}: {said or 'it said nothing'}")
+    return done.stdout
+
+
+def _address(url: str) -> tuple[str, dict[str, str]]:
+    """The server as its programs take it; the password goes by the environment, where no list of processes shows it."""
+    parsed = make_url(url).set(drivername="postgresql")
+    environment = dict(os.environ)
+    if parsed.password is not None:
+        environment["PGPASSWORD"] = str(parsed.password)
+    without = parsed._replace(password=None)
+    return without.render_as_string(hide_password=False), environment
