@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from prometheus_client.parser import text_string_to_metric_families
 
+from gateway.protocol.values import Provenance, Slice
 from node.services.revocation import JudgeKeys
-from tests.federation import NOW_MS
 from tests.services.delivery import alias_of
 from tests.services.ledger import forge, offer
 from tests.services.test_keys_revoked import anchor, revoked
 from tests.services.test_keys_rotation import NEW, adopt, key, listed
 from tests.web.conftest import HANGZHOU, NINGBO
 from tests.web.nodes import Caller
+
+
+def slice_of(blocks: int) -> Slice:
+    return Slice(blocks, 0, (Provenance(HANGZHOU, 20260101, 2, ""),))
 
 
 async def figures(caller: Caller) -> dict[tuple[str, ...], float]:
@@ -42,8 +46,12 @@ async def test_claims_are_listed_page_by_page(hangzhou: Caller, ningbo: Caller) 
     to = await hangzhou.address_at(ningbo, "B")
     good = anchor(hangzhou.region)
     ids = [b"forged transfer%d" % n for n in range(3)]
-    forged = forge(hangzhou.region, NINGBO, [offer(alias_of(to), 100 * (n + 1), id_=id_, arriving=30 * (n + 1))
-                                             for n, id_ in enumerate(ids)])  # fmt: skip
+    alias = alias_of(to)
+    offers = [
+        offer(alias, blocks * 10, id_=id_, arriving=blocks * 3, rate_p=3, rate_q=10, slices=(slice_of(blocks),))
+        for blocks, id_ in enumerate(ids, 1)
+    ]
+    forged = forge(hangzhou.region, NINGBO, offers)
     ningbo.region.hear(HANGZHOU, forged)
     adopt(ningbo.region, listed(ningbo.pair, revoked(hangzhou.region, good), key(NEW)))
     await ningbo.node.submit([JudgeKeys()])
@@ -51,10 +59,9 @@ async def test_claims_are_listed_page_by_page(hangzhou: Caller, ningbo: Caller) 
     second = await ningbo.get(f"/v1/claims?after={first['next']}")
     found = first["claims"] + second["claims"]
     assert [(c["peer"], c["cause"], bytes.fromhex(c["transfer"]), c["amount"], c["state"]) for c in found] == [
-        (HANGZHOU, "revoked_key", id_, 30 * (n + 1), "open") for n, id_ in enumerate(ids)
+        (HANGZHOU, "revoked_key", id_, 3 * blocks, "open") for blocks, id_ in enumerate(ids, 1)
     ]
     assert (await ningbo.get("/v1/claims?state=settled"))["claims"] == []
     assert len((await ningbo.get(f"/v1/claims?peer={HANGZHOU}"))["claims"]) == 3
-    await ningbo.get("/v1/claims?state=unknown", status=400)
+    await ningbo.get("/v1/claims?state=unknown", status=422)
     assert (await figures(ningbo))["hutong_claims", str(HANGZHOU), "revoked_key", "open"] == 3
-    assert NOW_MS
