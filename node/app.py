@@ -28,6 +28,7 @@ from node.services.office import Office
 from node.services.revocation import JudgeKeys
 from node.services.writer import Writer, WriterThread
 from node.store.engine import open_store
+from node.store.history import History
 from node.store.migrate import migrate
 from node.web.ports import Check, PeerStatus
 from node.web.server import application
@@ -107,6 +108,11 @@ class Node:
         await asyncio.to_thread(self.writer.stop)
         self.store.close()
         self.witness.close()
+
+    @property
+    def history(self) -> History:
+        """Which history the database is part of and whether it is whole, as the last commit left it."""
+        return self.writer.writer.history
 
     async def submit(self, commands: Sequence[Any]) -> list[Any]:
         """Commit commands. Returns, for each, its answer or the ProtocolError that refused it. Raises Unavailable."""

@@ -25,6 +25,8 @@ _WORDS_ZH = {
     "award": "发放",
     "spend": "兑换",
     "expiry": "到期",
+    "advance": "垫付",
+    "repay": "归还垫付",
     "transfer_out": "转出",
     "transfer_in": "转入",
     "arrived": "到达待审",
@@ -76,4 +78,4 @@ def when(text: str | None) -> str:
 def signed(entry: Mapping[str, object]) -> str:
     """The amount of a line of history, with its sign."""
     amount = int(str(entry["amount"]))
-    return f"{'-' if entry['kind'] in ('spend', 'expiry', 'transfer_out') else '+'}{abs(amount):,}"
+    return f"{'-' if entry['kind'] in ('spend', 'expiry', 'transfer_out', 'repay') else '+'}{abs(amount):,}"

@@ -63,6 +63,7 @@ class Entry(NamedTuple):
     transfer: bytes | None  # id, with the region it began in and where it stands
     source: int | None
     state: int | None
+    credited: bool  # the account got it
 
 
 def number_of(conn: Connection, name: str) -> int | None:
@@ -151,6 +152,18 @@ def _entries(conn: Connection, balance: int, category: str, numbers: list[int]) 
         .order_by(p.c.no.desc())
     )
     return [
-        Entry(r.no, r.at_ms, Phase(r.phase), category, r.amount, r.other or "", r.command, r.tid, r.source, r.state)
+        Entry(
+            r.no,
+            r.at_ms,
+            Phase(r.phase),
+            category,
+            r.amount,
+            r.other or "",
+            r.command,
+            r.tid,
+            r.source,
+            r.state,
+            r.credit == balance,
+        )
         for r in conn.execute(query)
     ]

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from sqlalchemy import ColumnElement, Connection, func, literal, select, text
 
-from node.ledger.accounts import BREAKAGE, ISSUER, REDEEMED, AccountKind
+from node.ledger.accounts import BREAKAGE, ISSUER, RECOVERY, REDEEMED, AccountKind
 from node.store import schema
 
 _HALF = 32  # bits
@@ -23,11 +23,12 @@ class Position(NamedTuple):
 
 
 class Books(NamedTuple):
-    """The region's own side of one category. What was issued less what was redeemed and has expired less what left
-    plus what came is what residents have: `available` + `held` + `provisional`."""
+    """The region's own side of one category. What was issued and advanced less what was redeemed and has expired less
+    what left plus what came is what residents have: `available` + `held` + `provisional`."""
 
     category: str
     issued: int
+    advanced: int  # to residents who lacked points for what was done before a restore, and not got back
     redeemed: int
     expired: int
     available: int
@@ -111,10 +112,12 @@ def books(conn: Connection) -> list[Books]:
     for no, code in categories.items():
         credited, debited, held, provisional = residents.get(no, [0, 0, 0, 0])
         issuer, redeemed, breakage = (system.get((name, no)) for name in (ISSUER, REDEEMED, BREAKAGE))
+        recovery = system.get((RECOVERY, no))
         found.append(
             Books(
                 category=code,
                 issued=issuer.debits_posted if issuer else 0,
+                advanced=recovery.debits_posted - recovery.credits_posted if recovery else 0,
                 redeemed=redeemed.credits_posted if redeemed else 0,
                 expired=breakage.credits_posted if breakage else 0,
                 available=credited - debited - held,

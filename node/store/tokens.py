@@ -32,6 +32,7 @@ SCOPES = {
     "transfer": "send points to other regions, cancel, ask for them back",
     "review": "accept or refuse what waits for a clerk",
     "operate": "book expiries, dial peers again",
+    "recovery": "after a restore: repeat what was done, say that it was, accept risks",
     "admin": "everything",
 }
 """What a token may be for. Every scope includes `read`; `admin` includes all; no other includes another."""

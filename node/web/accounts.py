@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from aiohttp import web
 
-from node.ledger.accounts import ISSUER, REDEEMED
+from node.ledger.accounts import ISSUER, RECOVERY, REDEEMED
 from node.ledger.postings import Phase
 from node.services import account as service
 from node.services import address
@@ -117,6 +117,8 @@ def _kind(entry: query.Entry) -> answers.EntryKind:
         return "transfer_in"
     if entry.other == ISSUER:
         return "award"
+    if entry.other == RECOVERY:
+        return "advance" if entry.credited else "repay"
     return "spend" if entry.other == REDEEMED else "expiry"
 
 

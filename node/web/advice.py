@@ -223,6 +223,20 @@ FAULTS: dict[str, Advice] = {
         "请停掉其中一个，再重启留下的那个；之后用同一个键重试。",
         "Stop one of the two and restart the one that stays; then try again with the same key.",
     ),
+    "recovering": Advice(
+        503, "本地区正从备份恢复，暂不扣减居民积分", "This region recovers from a restore: no resident is debited yet",
+        "什么也没有执行；用 GET /v1/recovery 查看还缺什么，恢复后用同一个键重试。",
+        "Nothing was done; GET /v1/recovery says what is missing. Try again with the same key once it is whole.",
+    ),
+    "witness_failed": Advice(
+        503, "见证文件无法读写，暂不作答", "The witness cannot be written, so nobody is answered",
+        "请运维检查见证文件所在磁盘；之后用同一个键重试，不会执行两次。",
+        "Have its disk looked at; then try again with the same key: nothing happens twice.",
+    ),
+    "same_person": Advice(
+        409, "须由另一人确认", "A second person has to agree",
+        "请另一人用自己的令牌提出同样的请求。", "Have another person ask for the same with a token of his own.",
+    ),
     "peer_silent": Advice(
         503, "对方没有回答", "The other region does not answer",
         "请稍后再试；消息会自动重发。", "Try again later; messages are sent again by themselves.",

@@ -151,7 +151,7 @@ class Account(Answer, frozen=True):
     lots_more: int
 
 
-EntryKind = Literal["award", "spend", "expiry", "transfer_out", "transfer_in"]
+EntryKind = Literal["award", "spend", "expiry", "transfer_out", "transfer_in", "advance", "repay"]
 
 
 class Entry(Answer, frozen=True):

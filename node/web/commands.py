@@ -6,7 +6,7 @@ The path of the lines is the hot one: a line costs one decode and one value in, 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Generic, NoReturn, TypeVar
 
 import msgspec
@@ -22,6 +22,8 @@ C = TypeVar("C")  # the command it becomes
 A = TypeVar("A")  # what the writer answers
 
 HEADER = "Idempotency-Key"
+REPLAYED = "Hutong-Replayed"
+"""`true`: the caller was told before a restore that this is done. Needs the scope `recovery`."""
 
 _encode_lines = msgspec.json.Encoder().encode_lines
 
@@ -36,6 +38,7 @@ class Deed(Generic[B, C, A]):
     show: Callable[[A], msgspec.Struct]
     show_line: Callable[[int, A], msgspec.Struct]
     line: type[msgspec.Struct]
+    replayable: bool = False  # the command has a field `replayed`
     decode: Callable[[bytes], B] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -56,6 +59,7 @@ def command_route(deed: Deed[Any, Any, Any], *, path: str, **more: Any) -> Route
             return await _bulk(call, deed, path)
         body = await read_body(call.request, deed.body)
         command = deed.make(with_key(call, body) if deed.keyed else body, call.token.name)
+        (command,) = as_replayed(call, deed, [command])
         return respond(deed.show(await call.desk.one(command)), status)
 
     return Route(method="POST", path=path, handler=handler, deed=deed, **{**more, "status": status})
@@ -72,6 +76,18 @@ def with_key(call: Call, body: Any) -> Any:
         return msgspec.convert({**msgspec.to_builtins(body), "key": key}, type(body))
     except msgspec.ValidationError as error:
         raise Wrong("bad_field", f"{HEADER}: {error}", field="key") from None
+
+
+def as_replayed(call: Call, deed: Deed[Any, C, Any], commands: list[C]) -> list[C]:
+    """The commands as what the caller was told is done, where it says so. Raises Wrong."""
+    said = call.request.headers.get(REPLAYED)
+    if said is None or not deed.replayable:
+        return commands
+    if said != "true":
+        raise Wrong("bad_field", f"{REPLAYED}: true, or nothing", field=REPLAYED)
+    if not call.token.allows("recovery"):
+        raise Wrong("scope_missing", f"{REPLAYED} needs the scope `recovery`")
+    return [replace(command, replayed=True) for command in commands]  # type: ignore[type-var]
 
 
 def missing_key() -> NoReturn:
@@ -95,6 +111,7 @@ async def _bulk(call: Call, deed: Deed[Any, Any, Any], where: str) -> web.Respon
         raise Wrong("bad_field", f"in bulk every line has its own `key`, and {HEADER} is not used", field="key")
     lines = split(await read_all(call.request))
     commands, failed = prepare(lines, deed, call.token.name, where)
+    commands = as_replayed(call, deed, commands)
     answers = await call.desk.submit(commands) if commands else []
     return web.Response(body=_encode_lines(lay_out(answers, failed, deed, where)), content_type=NDJSON)
 

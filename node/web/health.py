@@ -9,7 +9,7 @@ from aiohttp import web
 from gateway.protocol.channel import Condition
 from node.errors import Unavailable
 from node.store import positions
-from node.web import limits
+from node.web import limits, recovery
 from node.web import region_answers as answers
 from node.web.desk import Desk
 from node.web.metrics import CONTENT_TYPE
@@ -25,7 +25,8 @@ async def healthz(_call: Call) -> web.Response:
 async def readyz(call: Call) -> web.Response:
     """200 when the region can serve, 503 when something vital is wrong."""
     desk = call.desk
-    checks = [await _database(desk), *await _channels(desk), *desk.node.readiness()]
+    whole = recovery.check(desk.node.history, desk.node.office)
+    checks = [await _database(desk), whole, *await _channels(desk), *desk.node.readiness()]
     ready = all(check.ok for check in checks if check.vital)
     said = [answers.Checked(check.name, check.ok, check.vital, "" if check.ok else check.detail) for check in checks]
     return respond(answers.Readiness(ready, said), 200 if ready else 503)
@@ -46,20 +47,20 @@ async def _database(desk: Desk) -> Check:
 
 
 async def _channels(desk: Desk) -> list[Check]:
-    """A restored node stops; a quarantined peer stops its own channel only, so the others are still served."""
+    """A channel that runs on a history that was left stops the region; a quarantined peer only its own channel."""
     try:
         found = await desk.read(positions.channels)
     except Unavailable as error:
         return [Check(name="channels", ok=False, detail=str(error))]
-    restored = [str(c.peer) for c in found if c.condition == Condition.RESTORED]
+    abandoned = [str(c.peer) for c in found if c.condition == Condition.ABANDONED]
     quarantined = [str(c.peer) for c in found if c.condition == Condition.QUARANTINED]
     return [
         Check(
             name="channels",
-            ok=not restored,
-            detail=f"regions {', '.join(restored)} hold more of this region's log than its database: it was restored "
-            "from a backup; stop it and restore the newest database"
-            if restored
+            ok=not abandoned,
+            detail=f"regions {', '.join(abandoned)} hold another history of their logs or of this region's: the "
+            "database is a backup of a history that was left; stop and restore an older one"
+            if abandoned
             else "",
         ),
         Check(

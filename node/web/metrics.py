@@ -16,6 +16,7 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST
 from sqlalchemy import Connection
 
 from node.errors import Unavailable
+from node.services.history import outstanding
 from node.services.transfer import EventKind
 from node.store import events, positions
 from node.store.claims import Total, totals
@@ -76,6 +77,20 @@ class Metrics:
         self._doubled = Gauge(
             "hutong_doubled", "1 when another instance runs as this region: this one has stopped", registry=registry
         )
+        self._recovering = Gauge(
+            "hutong_recovering",
+            "1 after a restore, until the region is whole: no resident is debited",
+            registry=registry,
+        )
+        self._outstanding = Gauge(
+            "hutong_recovery_outstanding_peers", "Regions that have not given back what they hold", registry=registry
+        )
+        self._owed = Gauge(
+            "hutong_recovery_owed_units", "Advanced to residents after a restore, not got back", registry=registry
+        )
+        self._commits = Gauge(
+            "hutong_history_commits", "Transactions of the writer since the region was founded", registry=registry
+        )
         peer = ["peer"]
         self._backlog = Gauge("hutong_backlog_messages", "Messages without a receipt", peer, registry=registry)
         self._oldest = Gauge(
@@ -121,6 +136,11 @@ class Metrics:
                 self._database.set(1)
                 self._take(scraped)
         self._doubled.set(int(self._node.office.doubled))
+        history = self._node.history
+        self._recovering.set(int(history.recovering))
+        self._outstanding.set(len(outstanding(history, self._node.office)) if history.recovering else 0)
+        self._owed.set(history.owed)
+        self._commits.set(history.commits)
         for code, status in self._node.courier_status().items():
             self._connected.labels(code).set(int(status.connected))
             self._failures.labels(code).set(status.failures)

@@ -9,7 +9,7 @@ import msgspec
 
 from node.store.tokens import SCOPES
 from node.web.advice import ADVICE, FAULTS
-from node.web.commands import HEADER
+from node.web.commands import HEADER, REPLAYED
 from node.web.problems import MEDIA_TYPE, LineProblem, Problem
 from node.web.routes import JSON, NDJSON, PATH_TYPES, Route
 
@@ -28,6 +28,10 @@ Asia/Shanghai. Errors are problems (RFC 9457): `title` and `do` are Chinese, `ti
 Awards, spends, transfers and reversals need a key of the caller's (header Idempotency-Key or field `key`). A repetition
 is answered as the first time was, a refusal too; the same key with other content is refused 409. Keys count per token
 name.
+
+After a restore of this region's database (GET /v1/recovery) no resident is debited until all is back: debits are
+answered 503 `recovering` and may be repeated under the same key. The regional system repeats what it was told is done,
+spends and transfers with the header Hutong-Replayed: true, which does them whatever the account has, and then says so.
 
 Where application/x-ndjson is taken, a call has up to 1,000 lines, one JSON object each; the answer has one line for
 each, in order, either {"line": n, "ok": true, …} or a problem with "ok": false. One bad line fails alone.
@@ -142,7 +146,12 @@ def _header(route: Route) -> list[Schema]:
         route.body is not None and "key" in route.body.__struct_fields__
     )
     schema = {"type": "string", "maxLength": 128}
-    return [{"name": HEADER, "in": "header", "required": False, "schema": schema}] if keyed else []
+    found = [{"name": HEADER, "in": "header", "required": False, "schema": schema}] if keyed else []
+    if route.deed is not None and route.deed.replayable:
+        found.append(
+            {"name": REPLAYED, "in": "header", "required": False, "schema": {"type": "string", "enum": ["true"]}}
+        )
+    return found
 
 
 def _scopes() -> str:

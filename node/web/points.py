@@ -52,6 +52,7 @@ SPEND: Deed[requests.NewSpend, Spend, SpendAnswer] = Deed(
     body=requests.NewSpend,
     make=_spend,
     answer=SpendAnswer,
+    replayable=True,
     show=lambda a: answers.Spent(a.id, a.account, a.category, a.amount),
     show_line=lambda n, a: answers.SpendLine(a.id, a.account, a.category, a.amount, line=n),
     line=answers.SpendLine,

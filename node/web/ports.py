@@ -9,6 +9,7 @@ from typing import Any, Protocol
 from gateway.protocol.values import Standing
 from node.services.office import Office
 from node.store.engine import Store
+from node.store.history import History
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -49,6 +50,11 @@ class NodeLike(Protocol):
     @property
     def office(self) -> Office:
         """Identity, terms and the roster in force; read anew at each use, so that reloads take effect."""
+        ...
+
+    @property
+    def history(self) -> History:
+        """Which history the database is part of and whether it is whole, as the last commit left it."""
         ...
 
     async def submit(self, commands: Sequence[Any]) -> list[Any]:

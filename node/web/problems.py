@@ -16,7 +16,17 @@ from aiohttp import web
 
 from gateway.protocol.errors import Refused
 from gateway.protocol.values import Reason
-from node.errors import BadInput, DatabaseBusy, DatabaseFull, DatabaseGone, Stopped, Unavailable
+from node.errors import (
+    BadInput,
+    DatabaseBusy,
+    DatabaseFull,
+    DatabaseGone,
+    Recovering,
+    SamePerson,
+    Stopped,
+    Unavailable,
+    WitnessFailed,
+)
 from node.web import limits
 from node.web.advice import ADVICE
 
@@ -31,6 +41,8 @@ _RETRY_S = {
     "database_full": limits.FULL_RETRY_S,
     "unavailable": limits.GONE_RETRY_S,
     "doubled": limits.GONE_RETRY_S,
+    "recovering": limits.GONE_RETRY_S,
+    "witness_failed": limits.GONE_RETRY_S,
     "peer_silent": limits.GONE_RETRY_S,
 }
 _BY_STATUS = {
@@ -143,8 +155,14 @@ def wrong(error: BaseException, where: str) -> Wrong:
         return Wrong("database_gone", str(error))
     if isinstance(error, Stopped):
         return Wrong("doubled", str(error))
+    if isinstance(error, Recovering):
+        return Wrong("recovering", str(error))
+    if isinstance(error, WitnessFailed):
+        return Wrong("witness_failed", str(error))
     if isinstance(error, Unavailable):
         return Wrong("unavailable", str(error))
+    if isinstance(error, SamePerson):
+        return Wrong("same_person", str(error))
     if isinstance(error, BadInput):
         return Wrong("refused_input", str(error))
     if isinstance(error, web.HTTPException):

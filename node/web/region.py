@@ -57,6 +57,7 @@ def _books(row: query.Books, facing: list[query.Position]) -> answers.Books:
     return answers.Books(
         category=row.category,
         issued=row.issued,
+        advanced=row.advanced,
         redeemed=row.redeemed,
         expired=row.expired,
         sent=sum(position.sent for position in own),

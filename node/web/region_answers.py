@@ -28,11 +28,12 @@ class Positions(Answer, frozen=True):
 
 
 class Books(Answer, frozen=True):
-    """One category: issued - redeemed - expired - sent + received = available + held + provisional, and
+    """One category: issued + advanced - redeemed - expired - sent + received = available + held + provisional, and
     available + provisional = lots (a reversal on its way back is provisional and not yet in its lots)."""
 
     category: str
     issued: int
+    advanced: int
     redeemed: int
     expired: int
     sent: int
@@ -41,6 +42,37 @@ class Books(Answer, frozen=True):
     held: int
     provisional: int
     lots: int
+
+
+class Risk(Answer, frozen=True):
+    """What residents may spend before a region has given back what it holds; it counts once two people accept it."""
+
+    peer: int
+    amount: int
+    used: int
+    maker: str
+    checker: str
+    accepted: bool
+
+
+class Recovery(Answer, frozen=True):
+    """Where the region stands after a restore. While `recovering` no resident is debited; all else goes on.
+
+    `outstanding`: regions that have not given back what they hold. `replayed`: the regional system has said that it
+    repeated its acknowledged commands. `owed`: what the region advanced where residents lacked points for these.
+    """
+
+    recovering: bool
+    cause: str
+    since: datetime | None
+    lineage: str
+    commits: int
+    replayed: bool
+    merged: list[int]
+    outstanding: list[int]
+    missing: str
+    risks: list[Risk]
+    owed: int
 
 
 class TransferCount(Answer, frozen=True):

@@ -74,6 +74,13 @@ class Nothing(Request, frozen=True):
     """An empty body, or {}."""
 
 
+class NewRisk(Request, frozen=True):
+    """What residents may spend before the region `peer` has given back what it holds; another person says the same."""
+
+    peer: Region
+    amount: Amount
+
+
 class NewAccount(Request, frozen=True):
     """Open an account. Opening one that is open changes nothing."""
 

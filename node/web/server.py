@@ -12,7 +12,20 @@ from typing import Any
 from aiohttp import web
 
 from node.store.tokens import Token
-from node.web import accounts, claims, disputes, events, health, limits, points, region, requests, reviews, transfers
+from node.web import (
+    accounts,
+    claims,
+    disputes,
+    events,
+    health,
+    limits,
+    points,
+    recovery,
+    region,
+    requests,
+    reviews,
+    transfers,
+)
 from node.web.desk import Desk
 from node.web.ports import NodeLike
 from node.web.problems import wrong
@@ -26,6 +39,7 @@ ROUTES: tuple[Route, ...] = (
     *events.ROUTES,
     *claims.ROUTES,
     *region.ROUTES,
+    *recovery.ROUTES,
     *disputes.ROUTES,
     *health.ROUTES,
 )

@@ -64,6 +64,7 @@ ORDER: Deed[requests.NewTransfer, Order, PlacedTransfer] = Deed(
     body=requests.NewTransfer,
     make=_order,
     answer=PlacedTransfer,
+    replayable=True,
     show=placed,
     show_line=_placed_line,
     line=answers.TransferLine,

@@ -16,6 +16,7 @@ from node.services.office import Office
 from node.services.writer import WriterThread
 from node.store import tokens
 from node.store.engine import Store
+from node.store.history import History
 from node.web import application
 from node.web.ports import Check, PeerStatus
 from tests.federation import NOW_MS, Pair, TestRegion
@@ -41,6 +42,10 @@ class RunningNode:
     @property
     def office(self) -> Office:
         return self.region.office
+
+    @property
+    def history(self) -> History:
+        return self.region.writer.history
 
     async def submit(self, commands: Sequence[Any]) -> list[Any]:
         return await asyncio.wrap_future(self.thread.submit(commands))

@@ -55,7 +55,7 @@ async def test_two_people_on_each_side_leave_the_quarantine(hangzhou: Caller, ni
     (kept,) = (await ningbo.get("/v1/evidence"))["evidence"]
     file = (await ningbo.get(f"/v1/evidence/{kept['digest']}"))["file"]
     asked = {"evidence": kept["digest"], "size": 0, "maker": "张三", "checker": "李四"}
-    alone = await ningbo.post(f"/v1/peers/{HANGZHOU}/repair", {**asked, "checker": "张三"}, status=422)
+    alone = await ningbo.post(f"/v1/peers/{HANGZHOU}/repair", {**asked, "checker": "张三"}, status=409)
     assert "second person" in alone["detail"]
     agreed = await ningbo.post(f"/v1/peers/{HANGZHOU}/repair", asked, status=200)
     assert (agreed["size"], agreed["holds"], agreed["signed_here"], agreed["signed_there"]) == (0, 1, True, False)
