@@ -29,5 +29,6 @@ GATES = {
     "open_region_memory_mb": Gate(300, at_least=False),
     "merkle_inclusion_ms_10m": Gate(10, at_least=False),
     "merkle_consistency_ms_10m": Gate(10, at_least=False),
+    "transfers_ratio_with_flooding_peer": Gate(0.8, at_least=True),
     "backlog_100k_resend_ratio": Gate(0.8, at_least=True),
 }

@@ -30,7 +30,8 @@ _PAGE = 1_000
 
 
 class _Transfer(msgspec.Struct):
-    key: str
+    key: str | None
+    """None: ordered by another region."""
 
 
 class _Happened(msgspec.Struct):
@@ -191,8 +192,9 @@ class Load:
             at = time.monotonic()
             page = self._decode(body)
             self._cursor = page.next
-            posted = [event.transfer.key for event in page.events if event.kind == "posted"]
-            if len(posted) != len(page.events):
+            ordered = [(event.kind, event.transfer.key) for event in page.events]
+            posted = [key for kind, key in ordered if kind == "posted" and key is not None]
+            if len(posted) != sum(key is not None for _, key in ordered):
                 raise ChildError(f"not every transfer was accepted: {body[:500]!r}")
             journey.pages.append((at, posted))
             async with self._room:

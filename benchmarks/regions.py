@@ -75,8 +75,16 @@ def resident(number: int) -> str:
     return f"resident-{number:07d}"
 
 
-def build(folder: Path, databases: Sequence[str | None] = (None, None), *, residents: int = RESIDENTS) -> Pair:
+def build(
+    folder: Path,
+    databases: Sequence[str | None] = (None, None),
+    *,
+    residents: int = RESIDENTS,
+    guests: Sequence[Region] = (),
+) -> Pair:
     """Make both regions below `folder`; every resident of the source gets one lot of `OPENING` units.
+
+    `guests`: further members of the roster, with whom no terms are agreed.
 
     `databases`: store URLs of two empty databases; None is a file in the region's directory.
     """
@@ -88,7 +96,7 @@ def build(folder: Path, databases: Sequence[str | None] = (None, None), *, resid
         sites.append(
             Site(code=code, directory=directory, database=database, grpc_port=next(ports), http_port=next(ports))
         )
-    signed = _write_directories(sites)
+    signed = _write_directories(sites, guests)
     token, addresses = "", ()
     for site in sites:
         with opened(site, [signed]) as (store, office):
@@ -179,7 +187,8 @@ def _awards(residents: int) -> list[Award]:
     ]
 
 
-def _new_key() -> SigningKey:
+def new_key() -> SigningKey:
+    """A key nobody has had."""
     return SigningKey.from_seed(os.urandom(32))
 
 
@@ -192,14 +201,14 @@ def _free_ports(count: int) -> list[int]:
     return ports
 
 
-def _write_directories(sites: Sequence[Site]) -> Signed:
+def _write_directories(sites: Sequence[Site], guests: Sequence[Region]) -> Signed:
     """Keys, certificates and configuration of every region; the roster they trust, signed by two of three."""
     now = datetime.now(UTC)
     members = []
     for site in sites:
         secrets = site.directory / "secrets"
         secrets.mkdir(parents=True)
-        key, material = _new_key(), issue(site.code, now=now)
+        key, material = new_key(), issue(site.code, now=now)
         _write_secrets(secrets, key, material)
         (site.directory / "tls.crt").write_bytes(material.cert_pem)
         (site.directory / config.CONFIG_FILE).write_text(_configuration(site), encoding="utf-8")
@@ -214,7 +223,7 @@ def _write_directories(sites: Sequence[Site]) -> Signed:
                 certificates=(material.der,),
             )
         )
-    roots = [_new_key() for _ in range(3)]
+    roots = [new_key() for _ in range(3)]
     listing = Roster(
         version=1,
         name_zh="测试",
@@ -224,7 +233,7 @@ def _write_directories(sites: Sequence[Site]) -> Signed:
         grace_s=86_400,
         root_keys=tuple(Key(suite=root.suite, public_key=root.public_key) for root in roots),
         threshold=2,
-        regions=tuple(members),
+        regions=(*members, *guests),
     )
     return roster.sign(listing, roots[:2])
 

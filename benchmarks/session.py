@@ -10,10 +10,11 @@ from pathlib import Path
 
 from rich.progress import Progress
 
-from benchmarks import backlog, floor, large, opening, ordinary, postgresql, product, proofs
+from benchmarks import backlog, flooding, floor, large, opening, ordinary, postgresql, product, proofs
 from benchmarks.backlog import Outage
 from benchmarks.children import Result
 from benchmarks.figures import Figure
+from benchmarks.flooding import Flooded
 from benchmarks.opening import Opened
 from benchmarks.product import Run
 
@@ -26,12 +27,13 @@ class Extent:
     seconds: float
     """Of every measured window."""
     outages: int
+    floods: int
     openings: int
     proofs: int
 
 
-FULL = Extent(rounds=5, seconds=5.0, outages=2, openings=5, proofs=50)
-QUICK = Extent(rounds=2, seconds=2.0, outages=1, openings=3, proofs=25)
+FULL = Extent(rounds=5, seconds=5.0, outages=2, floods=3, openings=5, proofs=50)
+QUICK = Extent(rounds=2, seconds=2.0, outages=1, floods=1, openings=3, proofs=25)
 
 
 @dataclass(slots=True)
@@ -43,6 +45,7 @@ class Measured:
     product: dict[str, list[Run]] = field(default_factory=dict)
     """Keyed ``sqlite``, ``postgresql``."""
     outages: list[Outage] = field(default_factory=list)
+    floods: list[Flooded] = field(default_factory=list)
     openings: list[Opened] = field(default_factory=list)
     proofs: list[Figure] = field(default_factory=list)
 
@@ -65,6 +68,10 @@ class Session:
         with self._bar("backlog after an outage", extent.outages) as told:
             for done in range(1, extent.outages + 1):
                 found.outages.append(backlog.run(extent.seconds, directory))
+                told(done)
+        with self._bar("beside a flooding peer", extent.floods) as told:
+            for done in range(1, extent.floods + 1):
+                found.floods.append(flooding.run(extent.seconds, directory))
                 told(done)
         with self._bar("opening a large region", large.MESSAGES) as told:
             found.openings += opening.run(directory, extent.openings, told)

@@ -71,6 +71,9 @@ def _rest(found: Measured) -> Iterator[Figure]:
         yield figure("backlog_100k_resend_transfers_per_s", "transfers/s", [o.drain_per_s for o in outages])
         yield figure("backlog_100k_memory_mb_source", "MiB", [o.source_mb for o in outages])
         yield figure("backlog_100k_memory_mb_destination", "MiB", [o.destination_mb for o in outages])
+    if found.floods:
+        ratios = [flooded.beside_per_s / flooded.alone_per_s for flooded in found.floods]
+        yield figure("transfers_ratio_with_flooding_peer", "×", ratios)
     if openings:
         yield figure("open_region_s", "s", [opened.seconds for opened in openings])
         yield figure("open_region_memory_mb", "MiB", [opened.peak_mb for opened in openings])
