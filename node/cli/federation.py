@@ -5,7 +5,6 @@ from __future__ import annotations
 import secrets
 import shutil
 import tempfile
-import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
@@ -20,6 +19,7 @@ from gateway.protocol.values import Signed, Status
 from node.cli import key_changes, roster_file
 from node.cli.command import command, group, replace_file, secret_file
 from node.cli.faults import Failed
+from node.cli.roster_draft import draft, listed, now_ms, with_region
 from node.cli.roster_shown import roster_answer
 from node.cli.screen import Answer
 from node.cli.words import say
@@ -35,11 +35,12 @@ Codes = list[str] | None
 
 def register(app: typer.Typer) -> None:
     """Add `federation` and its commands."""
-    from node.cli import trust
+    from node.cli import succession, trust
 
     command(commands, "new", "建立联邦：根密钥与第一版名册草稿", "Make a federation: root keys and a first draft")(new)
     command(commands, "add", "加入或更改成员，产生下一版草稿", "Add or change members: a draft to sign")(add)
     command(commands, "sign", "用一把根密钥签署", "Sign with one root key")(sign)
+    succession.register(commands)
     trust.register(commands)
     app.add_typer(commands, name="federation")
 
@@ -74,7 +75,7 @@ def new(
         name_zh=name,
         name_en=name_en,
         environment=environment,
-        issued_at_ms=_now_ms(),
+        issued_at_ms=now_ms(),
         grace_s=grace_days * 86_400,
         root_keys=tuple(Key(suite=key.suite, public_key=key.public_key) for key in roots),
         threshold=threshold,
@@ -134,50 +135,28 @@ def add(
     ] = False,
 ) -> Answer:
     """A draft that nobody has signed is changed; a roster in force is followed by the next version."""
-    found = roster_file.read(file)
-    if found.pending is not None and found.pending.signatures:
-        raise PeerFault(
-            f"version {found.newest.version} is being signed; finish that with `hutong federation sign` first"
-        )
-    before = found.newest
-    follows = found.pending is None
-    version = before.version + 1 if follows else before.version
-    changed = replace(before, version=version, issued_at_ms=max(_now_ms(), before.issued_at_ms))
-    for path in cards or ():
-        changed = _with_card(changed, *_card(path), vouched=vouched)
-    for status, codes in (
-        (Status.SUSPENDED, suspend), (Status.ACTIVE, resume), (Status.WINDING_DOWN, wind_down),
-        (Status.WITHDRAWN, withdraw),
-    ):  # fmt: skip
-        for code in codes or ():
-            changed = _with_region(changed, replace(_listed(changed, code), status=status))
-    good = dict(map(key_changes.read_anchors, anchors or ()))
-    for text in end_key or ():
-        code, key_id, until = [*text.split(":", 2), "", ""][:3]
-        changed = _with_region(changed, key_changes.ended(_listed(changed, code), key_id, until))
-    for text in revoke_key or ():
-        code, _, key_id = text.partition(":")
-        at_ms = key_changes.instant(revoked_at) if revoked_at else changed.issued_at_ms
-        listed = _listed(changed, code)
-        changed = _with_region(changed, key_changes.revoked(listed, key_id, at_ms, good.get(listed.code, ())))
-    if changed.regions == before.regions:
-        raise Failed(
-            say("没有任何改动", "nothing would change"),
-            say("给出名片，或 --suspend 等选项。", "Name cards, or an option such as --suspend."),
-        )
-    begun = roster_file.begin(found, changed)
-    target = out or (file.with_name(f"roster-{changed.version}.json") if follows else file)
-    if target.exists() and target.absolute() != file.absolute():
-        raise Failed(
-            say(f"{target} 已存在，未作改动", f"{target} exists already; nothing was changed"),
-            say("用 --out 另取文件名。", "Choose another name with --out."),
-        )
-    replace_file(target, roster_file.write(begun))
-    then = say(
-        f"请 {changed.threshold} 位保管人依次运行：hutong federation sign {target} --key 根密钥文件",
-        f"Have {changed.threshold} keepers run, one after the other: hutong federation sign {target} --key ROOTKEY",
-    )
-    return roster_answer(begun, target, then=then)
+
+    def change(changed: Roster) -> Roster:
+        for path in cards or ():
+            changed = _with_card(changed, *_card(path), vouched=vouched)
+        for status, codes in (
+            (Status.SUSPENDED, suspend), (Status.ACTIVE, resume), (Status.WINDING_DOWN, wind_down),
+            (Status.WITHDRAWN, withdraw),
+        ):  # fmt: skip
+            for code in codes or ():
+                changed = with_region(changed, replace(listed(changed, code), status=status))
+        good = dict(map(key_changes.read_anchors, anchors or ()))
+        for text in end_key or ():
+            code, key_id, until = [*text.split(":", 2), "", ""][:3]
+            changed = with_region(changed, key_changes.ended(listed(changed, code), key_id, until))
+        for text in revoke_key or ():
+            code, _, key_id = text.partition(":")
+            at_ms = key_changes.instant(revoked_at) if revoked_at else changed.issued_at_ms
+            region = listed(changed, code)
+            changed = with_region(changed, key_changes.revoked(region, key_id, at_ms, good.get(region.code, ())))
+        return changed
+
+    return draft(file, out, change)
 
 
 def sign(
@@ -222,7 +201,7 @@ def _with_card(listing: Roster, signed: Signed, card: Region, *, vouched: bool) 
     """The card replaces what it says; keys stay for ever, and a status is the keepers' to change."""
     before = listing.find(card.code)
     if before is None:
-        return _with_region(listing, replace(card, status=Status.ACTIVE))
+        return with_region(listing, replace(card, status=Status.ACTIVE))
     usable = [key.verify_key for key in before.keys if not key.revoked_at_ms]
     if not vouched and not signers(signed, usable):
         raise PeerFault(
@@ -239,23 +218,4 @@ def _with_card(listing: Roster, signed: Signed, card: Region, *, vouched: bool) 
         certificates=card.certificates,
         keys=keys,
     )
-    return _with_region(listing, changed)
-
-
-def _with_region(listing: Roster, region: Region) -> Roster:
-    regions = {known.code: known for known in listing.regions} | {region.code: region}
-    return replace(listing, regions=tuple(regions[code] for code in sorted(regions)))
-
-
-def _listed(listing: Roster, code: str) -> Region:
-    region = listing.find(int(code)) if code.isascii() and code.isdigit() else None
-    if region is None:
-        raise Failed(
-            say(f"名册中没有地区 {code}", f"region {code} is not in the roster"),
-            say("用 hutong federation show 查看成员。", "See the members with `hutong federation show`."),
-        )
-    return region
-
-
-def _now_ms() -> int:
-    return time.time_ns() // 1_000_000
+    return with_region(listing, changed)

@@ -11,7 +11,7 @@ from typing import Any
 from cryptography import x509
 from rich.console import RenderableType
 
-from gateway.protocol.members import Key, Region, Roster
+from gateway.protocol.members import Key, Region, Roster, Succession
 from gateway.protocol.suite import signers
 from gateway.protocol.values import Signed, Status
 from node.cli import roster_file
@@ -67,6 +67,7 @@ def roster_answer(
         "signatures": [{"version": version, "have": have, "need": need} for version, have, need in needed],
         "root_keys": [{"key": key, "signed": done} for key, done, _ in _roots(listing, signed)],
         "regions": [_region_value(region) for region in listing.regions],
+        "resolved": [resolution.region for resolution in listing.resolutions],
         **(more or {}),
     }
     return Answer(value=value, shown=[*parts, *([then] if then else [])])
@@ -132,9 +133,14 @@ def _row(region: Region) -> list[object]:
         f"{key.verify_key.id.hex()}{say(' 已吊销', ' revoked') if key.revoked_at_ms else ''}" for key in region.keys
     )
     ends = "\n".join(_until(certificate_end(der)) for der in region.certificates)
-    status = say(_STATUS_ZH[region.status], region.status.name.lower())
+    status = "\n".join([say(_STATUS_ZH[region.status], region.status.name.lower()), *map(_after, region.successions)])
     endpoint = region.endpoint or say("只向外拨", "dials out only")
     return [str(region.code), f"{region.name_zh} {region.name_en}".strip(), status, endpoint, keys, ends]
+
+
+def _after(succession: Succession) -> str:
+    heir, since = succession.successor, day(succession.date)
+    return say(f"{since} 起由 {heir} 承接", f"{heir} from {since}")
 
 
 def _until(ms: int) -> str:
@@ -152,6 +158,7 @@ def _region_value(region: Region) -> dict[str, Any]:
         "name_en": region.name_en,
         "status": region.status.name.lower(),
         "endpoint": region.endpoint,
+        "successors": [{"code": s.successor, "from": s.date} for s in region.successions],
         "keys": [
             {
                 "id": key.verify_key.id.hex(),

@@ -9,10 +9,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
-from sqlalchemy import and_, or_, select
+from sqlalchemy import Connection, and_, or_, select
 
 from gateway.protocol import merkle
 from gateway.protocol.channel import Channel, Condition, raise_final
+from gateway.protocol.members import AssumedHold, FinalLog
 from gateway.protocol.standing import Ending, endings
 from gateway.protocol.transfer import State
 from gateway.protocol.values import Kind, Reason
@@ -26,9 +27,12 @@ from node.services.office import Office
 from node.services.transfer import settle
 from node.store import schema
 from node.store.batch import Batch, Wishes
+from node.store.logs import StoredNodes
 
 TRANSFERS_AT_ONCE = 512
 """Transfers ended in one transaction."""
+HOLDS_AT_MOST = 4096
+"""Holds that one Assume lists, as roster.proto says."""
 BY = "#resolution"
 """Who decided what waited for a clerk."""
 
@@ -179,6 +183,35 @@ def _end_reversals(peer: int, batch: Batch) -> None:
     )
     for request in list(batch.conn.scalars(asked)):
         reversal.hear_refusal(peer, request, int(Reason.REGION_NOT_ACTIVE), batch)
+
+
+def final_logs(conn: Connection, me: int, peer: int) -> tuple[FinalLog, ...]:
+    """What this region can show of the logs between it and a peer: how much of its own the peer is known to hold, and
+    its copy of the peer's. Empty where the two never spoke."""
+    found = conn.execute(select(schema.channel).where(schema.channel.c.peer == peer)).first()
+    if found is None:
+        return ()
+    sizes = {row.no: row.size for row in conn.execute(select(schema.log.c.no, schema.log.c.size))}
+    ends = ((me, peer, found.out_log, found.final), (peer, me, found.in_log, sizes[found.in_log]))
+    return tuple(
+        FinalLog(
+            source=source,
+            destination=destination,
+            size=size,
+            root=merkle.frontier_at(StoredNodes(conn, log), size).root(),
+        )
+        for source, destination, log, size in ends
+    )
+
+
+def held_by(conn: Connection, region: int) -> tuple[AssumedHold, ...]:
+    """From the books of a region itself: what it holds for offers that got no answer, oldest first."""
+    t = schema.transfer
+    waiting = select(t).where(t.c.source == region, t.c.state == int(State.HELD)).order_by(t.c.no).limit(HOLDS_AT_MOST)
+    return tuple(
+        AssumedHold(id=bytes(row.id), destination=row.destination, category=row.category, amount=row.amount)
+        for row in conn.execute(waiting)
+    )
 
 
 @handles(Close, _nothing)
