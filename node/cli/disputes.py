@@ -128,11 +128,11 @@ def _evidence(text: str) -> tuple[str, str]:
     try:
         data = path.read_bytes()
         return sha256(data).hexdigest(), data.decode("utf-8")
-    except (OSError, UnicodeDecodeError) as error:
+    except (OSError, UnicodeDecodeError):
         raise Failed(
             say(
                 f"{text}：既不是摘要，也不是可读的证据文件",
-                f"{text}: neither a digest nor a file of evidence ({error})",
+                f"{text}: neither a digest nor a file of evidence that can be read",
             ),
             say("给出 64 位十六进制摘要或文件名。", "Give the 64 hexadecimal digits of a digest, or a file."),
-        ) from error
+        ) from None
