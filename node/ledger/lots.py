@@ -76,7 +76,7 @@ def choose(lots: Iterable[Lot], need: int, *, today: int, final: Mapping[int, in
     chosen: list[Lot] = []
     have = 0
     for lot in sorted(lots, key=_by_expiry):
-        if not lot.remaining or not is_clear(lot, final):
+        if not lot.remaining or (lot.clears is not None and not is_clear(lot, final)):
             continue
         everything += lot.remaining
         if lot.expires <= today:

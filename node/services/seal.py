@@ -58,12 +58,13 @@ def _number(batch: Batch, channel: Channel, waiting: Sequence[Waiting]) -> None:
         channel, sealed = channels.seal(channel, [w.draft for w in chunk])
         batch.sealed.append((channel.peer, first_root, _append(batch, channel.peer, sealed)))
         uncleared = batch.books.uncleared.setdefault(channel.peer, deque())
-        for number, (draft, transfer, told) in enumerate(
-            ((w.draft, w.transfer, w.number) for w in chunk), sealed.first
-        ):
-            if told != number and transfer is not None:
+        for number, w in enumerate(chunk, sealed.first):
+            draft, transfer = w.draft, w.transfer
+            if transfer is None:
+                continue
+            if w.number != number:
                 _tell_number(batch, draft, transfer, number)
-            if draft.kind == Kind.ACCEPT and transfer is not None:
+            if draft.kind == Kind.ACCEPT:
                 held = transfer.hold or 0
                 returning = batch.lot_entries([held])[held] if transfer.purpose == Purpose.REVERSAL else []
                 uncleared.append(Uncleared(number, transfer.balance or 0, transfer.arriving, returning))

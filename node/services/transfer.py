@@ -176,7 +176,9 @@ def _hold(command: Order, transfer_id: bytes, digest: bytes, office: Office, bat
         to = address.read(command.address)
     except Malformed as error:
         raise Refused(Reason.ADDRESS_UNKNOWN, str(error)) from None
-    check_destination(office, to.region, batch.today)
+    if batch.passages.get(to.region) is not office.roster:  # asked once a batch, not by each of its orders
+        check_destination(office, to.region, batch.today)
+        batch.passages[to.region] = office.roster
     terms = agreed_terms(office, to.region, command.category, command.purpose)
     conversion = convert(command.amount, terms.rate_p, terms.rate_q)
     history.check_debit(batch, office, conversion.leaving, forced=forced)

@@ -6,7 +6,7 @@ of a batch are netted: one UPDATE per balance touched, never one per transfer.
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from dataclasses import dataclass, replace
 from operator import add, attrgetter
 from typing import Any
@@ -15,6 +15,7 @@ from sqlalchemy import Connection, Table
 
 from gateway.protocol import merkle
 from gateway.protocol.channel import Channel
+from gateway.protocol.members import Roster
 from gateway.protocol.values import Draft, Log
 from node.ledger import journal
 from node.ledger.accounts import AccountKind, AccountState, Counters
@@ -52,10 +53,11 @@ class Batch(WorkingSet):
         self.sealed: list[tuple[int, bytes, Segment]] = []  # peer, root where the segment begins, the segment
         self.refused: Counter[int] = Counter()  # per peer, its frames that were refused or changed nothing
         self.waiting: dict[int, list[Waiting]] = {}
+        self.passages: dict[int, Roster] = {}  # region -> the roster under which offers may go there today
         self._new: dict[Table, list[Row]] = {}
         self._new_transfers: list[Transfer] = []
         self._decided: dict[int, Transfer] = {}
-        self._balance_deltas: dict[int, list[int]] = {}
+        self._balance_deltas: dict[int, list[int]] = defaultdict(lambda: [0, 0, 0, 0])
         self._continued: dict[int, int] = {}  # balance -> what the batch made the newest posting of its history
         self._sealed_lots: list[Row] = []
         self._account_states: dict[int, int] = {}
@@ -151,20 +153,12 @@ class Batch(WorkingSet):
         self._new.setdefault(schema.posting, []).append(
             (no, int(phase), debit, credit, amount, transfer, command, resident, self.now_ms, before)
         )
-        self._move(phase, debit, credit, amount)
-        return no
-
-    def _move(self, phase: Phase, debit: int, credit: int, amount: int) -> None:
+        deltas = self._balance_deltas
         for counter, times in DEBIT[phase]:
-            self._deltas(debit)[counter] += times * amount
+            deltas[debit][counter] += times * amount
         for counter, times in CREDIT[phase]:
-            self._deltas(credit)[counter] += times * amount
-
-    def _deltas(self, balance: int) -> list[int]:
-        deltas = self._balance_deltas.get(balance)
-        if deltas is None:
-            deltas = self._balance_deltas[balance] = [0, 0, 0, 0]
-        return deltas
+            deltas[credit][counter] += times * amount
+        return no
 
     def owe(self, balance: int, category: int, amount: int) -> None:
         """The region advances so much to a resident's balance; less than 0: it gets it back."""
@@ -184,8 +178,9 @@ class Batch(WorkingSet):
         waiting = self.books.uncleared.get(peer)
         while waiting and waiting[0].number < final:
             credit = waiting.popleft()
+            deltas = self._balance_deltas[credit.balance]
             for counter, times in CREDIT[Phase.CLEAR]:
-                self._deltas(credit.balance)[counter] += times * credit.amount
+                deltas[counter] += times * credit.amount
             for no, units in credit.returning:
                 self.lot_deltas[no] = self.lot_deltas.get(no, 0) + units
                 lots = self.lots.get(credit.balance, {})

@@ -21,12 +21,16 @@ class Event(NamedTuple):
 
 def after(conn: Connection, no: int, limit: int) -> list[Event]:
     """The events numbered above `no`, in order."""
-    e, t = schema.event, schema.transfer
-    rows = conn.execute(select(e).where(e.c.no > no).order_by(e.c.no).limit(limit)).all()
-    wanted = {row.transfer for row in rows}
-    found = (Listed(*row) for row in conn.execute(listed().where(t.c.no.in_(wanted))))
-    transfers = {transfer.no: transfer for transfer in found}
-    return [Event(row.no, row.kind, row.at_ms, transfers[row.transfer]) for row in rows]
+    e = schema.event
+    page = select(e).where(e.c.no > no).order_by(e.c.no).limit(limit).subquery()
+    query = (
+        listed()
+        .join(page, page.c.transfer == schema.transfer.c.no)
+        .add_columns(page.c.no, page.c.kind, page.c.at_ms)
+        .order_by(page.c.no)
+    )
+    found = ((Listed(*row[:-3]), *row[-3:]) for row in conn.execute(query))
+    return [Event(number, kind, at_ms, transfer) for transfer, number, kind, at_ms in found]
 
 
 def last(conn: Connection) -> int:
