@@ -17,7 +17,7 @@ from sqlalchemy import delete, insert, select
 from gateway.ports import BackOff, Peer
 from gateway.protocol import codec, limits
 from gateway.protocol.buckets import Allowance, Episode, What
-from gateway.protocol.channel import Condition
+from gateway.protocol.channel import STOPPED, Condition
 from gateway.protocol.errors import Malformed, ProtocolError
 from gateway.protocol.members import Roster
 from gateway.protocol.suite import SUITES
@@ -117,7 +117,7 @@ class LocalRegion:
             if not self.allowance(peer).is_throttled(What.HANDSHAKES):  # whoever says many fills no log with them
                 log.error("peer_found_fault", peer=peer, what=message.what)
             return ()
-        if isinstance(message, NotReady) and self._writer.writer.channels[peer].condition is not Condition.OPEN:
+        if isinstance(message, NotReady) and self._writer.writer.channels[peer].condition in STOPPED:
             return ()
         back_off = self.back_off(peer)
         wait_ms = max(0, back_off.next_dial_ms - self._office.clock()) if back_off.failures else 0
@@ -165,7 +165,7 @@ class LocalRegion:
         channel = self._writer.writer.channels.get(peer)
         if self._is_quarantined(peer):
             return await self._put(peer, SayRepair(peer=peer))
-        if channel is None or channel.condition is not Condition.OPEN:
+        if channel is None or channel.condition in STOPPED:
             return ()
         if not channel.ready or not channel.peer_open or self._asking.get(peer):
             return await self._put(peer, Begin(peer=peer))

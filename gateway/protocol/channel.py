@@ -30,6 +30,10 @@ class Condition(IntEnum):
     CLOSED = 5  # the peer will not answer again, and what was open with it is ended
 
 
+STOPPED = frozenset({Condition.QUARANTINED, Condition.ABANDONED, Condition.CLOSED})
+"""What a channel does not get out of by itself: nothing is asked, and questions alone are answered."""
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Channel:
     """State of one channel. What is durable is committed with the transaction that changes it."""

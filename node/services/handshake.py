@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from gateway.protocol import channel as channels
 from gateway.protocol import handshake, recovery
-from gateway.protocol.channel import Channel, Condition
+from gateway.protocol.channel import STOPPED, Channel, Condition
 from gateway.protocol.errors import Abandoned, Contradicted, Doubled, Restored, Unauthentic
 from gateway.protocol.values import (
     NO_EPOCH,
@@ -31,9 +31,6 @@ from node.store.batch import Batch, Wishes
 
 Said = Sequence[Control | Receipt | page.GivenBack]
 """What goes back to the peer once this is committed; a receipt is the region's latest."""
-
-STOPPED = (Condition.QUARANTINED, Condition.ABANDONED)
-"""What a channel does not get out of by itself."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -143,9 +143,9 @@ async def test_a_region_is_ready_when_its_database_commits_and_nothing_vital_is_
 
 @pytest.mark.parametrize(
     ("condition", "status", "name", "word"),
-    [(2, 200, "peers_consistent", "quarantined"), (3, 503, "channels", "restored")],
+    [(2, 200, "peers_consistent", "quarantined"), (4, 503, "channels", "abandoned")],
 )
-async def test_a_restored_node_is_not_ready_and_a_quarantined_peer_stops_only_itself(
+async def test_an_abandoned_history_is_not_ready_and_a_quarantined_peer_stops_only_itself(
     hangzhou: Caller, condition: int, status: int, name: str, word: str
 ) -> None:
     with hangzhou.node.store.write() as conn:

@@ -8,7 +8,7 @@ from typing import Any
 
 from gateway.protocol import channel as channels
 from gateway.protocol import codec, handshake, recovery
-from gateway.protocol.channel import Channel, Condition
+from gateway.protocol.channel import STOPPED, Channel
 from gateway.protocol.errors import Doubled, Restored
 from gateway.protocol.values import (
     NO_EPOCH,
@@ -153,7 +153,7 @@ def _said(source: int, value: Any) -> dict[str, Any]:
 def _hear(actor: Actor, value: Any, now: int, nonce: int) -> list[Any]:
     """As production's services do it, with the logs in memory."""
     channel, nodes, said = actor.channel, Tree(actor.out), list[Any]()
-    if channel.condition in (Condition.QUARANTINED, Condition.ABANDONED) and not isinstance(value, Ask):
+    if channel.condition in STOPPED and not isinstance(value, Ask):
         return said
     try:
         match value:
