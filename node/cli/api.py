@@ -32,11 +32,15 @@ DO: Mapping[str, Callable[[], str]] = {
     "region_unknown": lambda: say("用 hutong federation show --dir 查看成员。",
                                   "See the members with `hutong federation show --dir DIR`."),
     "wrong_state": lambda: say("用 hutong transfer show 查看状态。", "See its state with `hutong transfer show`."),
+    "recovering": lambda: say("用 hutong recovery show 查看还缺什么。",
+                              "See what is missing with `hutong recovery show`."),
+    "same_person": lambda: say("请另一人用自己的令牌（HUTONG_TOKEN）提出同样的请求。",
+                               "Have another person ask for the same with a token of his own (HUTONG_TOKEN)."),
     "ambiguous_id": lambda: say("用 --source 给出来源地区。", "Say with --source in which region it began."),
     "bad_field": lambda: say("改正该项，--help 列出写法。", "Correct it; --help lists what is allowed."),
     "not_found": lambda: say("核对名称或编号。", "Check the name or the id."),
 }  # fmt: skip
-_REFUSALS = {reason.name.lower() for reason in Reason}
+_REFUSALS = {*(reason.name.lower() for reason in Reason), "same_person"}
 
 
 class Api:

@@ -24,6 +24,7 @@ MODULES = {
     "transfer": "transfer",
     "quote": "transfer",
     "peers": "peers",
+    "recovery": "recovery",
     "claims": "claims",
     "events": "events",
     "sweep": "events",
