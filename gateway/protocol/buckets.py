@@ -24,7 +24,7 @@ class What(StrEnum):
     MALFORMED = "malformed"  # what breaks a rule: bytes, signatures, limits
     REFUSED = "refused"  # requests refused and replies that answer nothing, by the frame
     PAGES = "pages"  # pulls and pages
-    ROSTERS = "rosters"  # calls for rosters
+    ROSTERS = "rosters"  # calls for rosters, and messages that may be answered with some
 
 
 @dataclass(frozen=True, slots=True)

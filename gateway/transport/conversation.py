@@ -29,8 +29,8 @@ from gateway.transport.rosters import RosterTalk
 FLUSH_S = 1.0
 #: A peer that lets so many answers pile up asks without listening.
 ANSWERS_WAITING = 256
-#: Who has cost too much of one of these is read from more slowly. Streams and rosters are refused instead.
-PACED = (What.HANDSHAKES, What.REPEATS, What.MALFORMED, What.REFUSED, What.PAGES)
+#: Who has cost too much of one of these is read from more slowly. Streams are refused instead.
+PACED = (What.HANDSHAKES, What.REPEATS, What.MALFORMED, What.REFUSED, What.PAGES, What.ROSTERS)
 
 _log = structlog.get_logger(__name__)
 T = TypeVar("T")
@@ -55,6 +55,8 @@ def _cost(message: Message | messages.Unknown) -> What | None:
             return None
         case Page() | Signed(payload_type=codec.PULL):
             return What.PAGES
+        case RosterHeld():
+            return What.ROSTERS  # it may be answered with pages of them
     return What.HANDSHAKES
 
 
