@@ -62,9 +62,9 @@ def attack(world: World, region: SimRegion) -> None:
         world.commit(target)  # or it would be committed together with other things
     if target.inbox or target.disk.gone or target.disk.fault or any(target.writer.backlogs.values()):
         return
-    before = target.rows("SELECT total_changes()")
+    before = target.changes()
     world.hear_stranger(forged)
-    if target.rows("SELECT total_changes()") != before:
+    if target.changes() != before:
         raise Violation(f"{target.code} believes a forged {forged.what} from {forged.source}")
     world.count["forgeries"] += 1
 

@@ -188,14 +188,14 @@ def refusal_and_reversal_in_one_envelope() -> None:
     s.expect((s.points(s.a), s.points(s.b)) == (9, 9), "points that nobody had spent were not sent back")
 
 
-def return_from_a_region_that_winds_down() -> None:
+def return_from_a_suspended_region() -> None:
     """What was asked for comes from a region that may not offer any more: the request ends all the same."""
     s = Stage()
     s.award(s.a, 9)
     transfer = s.order(s.a, 4)
     s.exchange()
     s.reverse(s.a, transfer)
-    s.a.adopt([s.roster_where(s.b, Status.WINDING_DOWN)])
+    s.a.adopt([s.roster_where(s.b, Status.SUSPENDED)])
     s.exchange()
     s.finish()
     s.expect((s.points(s.a), s.points(s.b)) == (5, 4), "points went astray")

@@ -60,6 +60,10 @@ class SimRegion(TestRegion):
         """What a query finds in the committed database."""
         return self.disk.driver.execute(sql, parameters).fetchall()
 
+    def changes(self) -> int:
+        """Rows ever changed, those apart in which transactions are counted."""
+        return int(self.rows("SELECT total_changes() - commits FROM history")[0][0])
+
     def channel(self, peer: int) -> Channel | None:
         """The channel as last committed."""
         return self.writer.channels.get(peer)

@@ -12,7 +12,7 @@ from gateway.protocol.transfer import Conversion, Event, State
 from gateway.protocol.values import Kind, Reason
 from node.ledger import journal, lots
 from node.ledger.accounts import AccountState, Counters
-from node.services import award, expiry, offer, receive, reply, reversal, seal, spend, transfer
+from node.services import advance, award, expiry, offer, receive, reply, reversal, seal, spend, transfer
 from node.services.command import HANDLERS, Handler
 from node.services.office import Office
 from node.services.writer import Writer
@@ -208,7 +208,7 @@ def cancel_whatever(peer: int, frame: Any, number: int, office: Office, batch: B
 
 
 def answer_replies(patch: Patch) -> None:
-    hear = receive._hear_reply
+    hear = receive.hear_reply
 
     def hear_and_refuse(peer: int, frame: Any, body: bytes, number: int, batch: Batch) -> journal.Decision:
         if (frame.id, batch.books.me) in batch.transfers:
@@ -216,7 +216,7 @@ def answer_replies(patch: Patch) -> None:
         batch.say(peer, channel_draft(frame), None)
         return journal.Decision(number, 0, 0)
 
-    patch.setattr(receive, "_hear_reply", hear_and_refuse)
+    patch.setattr(receive, "hear_reply", hear_and_refuse)
 
 
 def channel_draft(frame: Any) -> Any:
@@ -269,16 +269,14 @@ def all_clear(patch: Patch) -> None:
 
 
 def choose_anything(patch: Patch) -> None:
-    for module in (spend, transfer):
-        patch.setattr(module, "choose", lambda found, need, **_: [lot for lot in found if lot.remaining])
+    patch.setattr(advance, "choose", lambda found, need, **_: [lot for lot in found if lot.remaining])
 
 
 def choose_expired(patch: Patch) -> None:
     def choose(found: Any, need: int, *, today: int, **more: Any) -> Any:
         return lots.choose(found, need, today=0, **more)
 
-    for module in (spend, transfer):
-        patch.setattr(module, "choose", choose)
+    patch.setattr(advance, "choose", choose)
 
 
 def forget_other_lots(patch: Patch) -> None:

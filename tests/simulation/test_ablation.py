@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import pytest
 
-from gateway.protocol import channel, handshake, limits, suite
+from gateway.protocol import channel, handshake, limits, standing, suite
 from node.services import offer, receive, reversal, seal, sending, transfer
 from node.services.exchange import Exchange
 from node.store.books import Books
@@ -103,7 +103,7 @@ ABLATIONS = [
     Ablation("transfer_step", "a decided transfer is not decided again", removals.any_step),
     Ablation("conversion", "conversion is exact, and checked at the other side", removals.inexact),
     Ablation("status", "a suspended region makes no offers",
-             instead(receive, "may", always), points.offer_of_a_suspended_region),
+             instead(standing, "passes", always), points.offer_of_a_suspended_region),
     Ablation("terms", "both sides read the same terms",
              instead(offer, "check_terms", nothing), points.offer_under_other_terms),
     Ablation("evidence", "weakly recorded hours stay where they are",
@@ -133,7 +133,7 @@ ABLATIONS = [
 PLAYS = [
     *sorted({a.play for a in ABLATIONS if a.play is not None}, key=lambda p: p.__name__),
     wire.start_with_a_large_backlog,
-    points.return_from_a_region_that_winds_down,
+    points.return_from_a_suspended_region,
     points.request_to_reverse_said_twice,
 ]
 
