@@ -22,6 +22,7 @@ from gateway.transport import admission, messages, statuses
 from gateway.transport.client import KEEPALIVE, MESSAGE_CEILING, SERVICE
 from gateway.transport.conversation import being_cancelled
 from gateway.transport.errors import Denied, Ended, Throttled, describe
+from gateway.transport.probes import Probes
 from gateway.transport.tls import MaterialFiles, ServerCredentials
 
 #: Per connection: a peer's stream, one that replaces it, rosters and probes.
@@ -32,6 +33,8 @@ ROSTER_CALLS_AT_ONCE = 2
 #: Who is turned away waits for its answer so long, in seconds, and holds one of its places meanwhile: who asks again at
 #: once does not cost a handshake each time.
 TURNED_AWAY_S = 2.0
+#: Calls of the other services (health, reflection) under one certificate at once: a few probes.
+PROBES_AT_ONCE = 8
 
 _log = structlog.get_logger(__name__)
 
@@ -80,7 +83,7 @@ class Server:
         self._listen, self._credentials = listen, ServerCredentials(region, material)
         self._health = health.aio.HealthServicer()
         self._server: grpc.aio.Server | None = None
-        self._under_way: Counter[tuple[What, bytes]] = Counter()  # per kind and certificate
+        self._under_way: Counter[tuple[str, bytes]] = Counter()  # per kind of call and certificate
         self.port = 0
 
     async def start(self) -> None:
@@ -92,9 +95,13 @@ class Server:
                 ("grpc.max_send_message_length", messages.ROSTER_PAGE_BYTES),
                 ("grpc.max_concurrent_streams", STREAMS_PER_CONNECTION),
                 ("grpc.http2.min_ping_interval_without_data_ms", 10_000),
+                # A connection that does not get as far as TLS, or on which there is no call, is closed.
+                ("grpc.server_handshake_timeout_ms", int(limits.HELLO_WAIT_S * 1000)),
+                ("grpc.max_connection_idle_ms", int(limits.WRITE_WAIT_S * 1000)),
                 ("grpc.so_reuseport", 0),
             ],
             maximum_concurrent_rpcs=CALLS_AT_ONCE,
+            interceptors=[Probes(self._probe, self._now_ms)],
         )
         handlers: dict[str, grpc.RpcMethodHandler[bytes, bytes]] = {
             "Connect": grpc.stream_stream_rpc_method_handler(self._connect),
@@ -127,10 +134,17 @@ class Server:
                 await asyncio.sleep(TURNED_AWAY_S)
                 raise
 
+    def _probe(self, context: Context) -> contextlib.AbstractContextManager[None]:
+        certificate = _certificate(context)
+        carried = admission.carried_by(self._region.peers(), certificate)
+        return self._place(What.STREAMS, certificate, carried, PROBES_AT_ONCE, "probes")
+
     @contextlib.contextmanager
-    def _place(self, what: What, certificate: bytes, carried: Sequence[int], places: int) -> Iterator[None]:
+    def _place(
+        self, what: What, certificate: bytes, carried: Sequence[int], places: int, call: str = ""
+    ) -> Iterator[None]:
         """Hold one of so many places. Raises Throttled when all are taken."""
-        key = what, certificate
+        key = call or str(what), certificate
         if self._under_way[key] >= places:
             for code in carried[:1]:
                 self._region.allowance(code).charge(what)

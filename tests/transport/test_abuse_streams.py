@@ -5,6 +5,7 @@ from collections.abc import Callable
 
 import grpc
 import pytest
+from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from gateway.protocol import codec, limits
 from gateway.protocol.buckets import What
@@ -13,6 +14,8 @@ from gateway.transport import messages
 from gateway.transport.client import Dialled, fetch_rosters
 from gateway.transport.conversation import Conversation
 from gateway.transport.errors import Ended
+from gateway.transport.server import PROBES_AT_ONCE
+from gateway.transport.tls import client_credentials, dns_name
 from tests.transport.regions import DEADLINE_S, HANGZHOU, NINGBO, SHAOXING, Town, signed
 from tests.transport.test_conversation import Pipe, envelope
 from tests.transport.test_refusals import bare
@@ -98,6 +101,25 @@ async def test_streams_that_say_nothing_have_few_places_and_take_no_others(town:
     await delivers(good, b)
     await asyncio.gather(*(one.close() for one in silent))
     await asyncio.gather(*reading, return_exceptions=True)
+
+
+async def test_health_watched_without_end_takes_no_places_of_streams(town: Make) -> None:
+    bad, good, b = await three(town)
+    options = [("grpc.ssl_target_name_override", dns_name(NINGBO))]
+    peer = bad.region.peers()[NINGBO]
+    channel = grpc.aio.secure_channel(peer.endpoint, client_credentials(peer, bad.material), options=options)
+    stub = health_pb2_grpc.HealthStub(channel)
+    watching = [stub.Watch(health_pb2.HealthCheckRequest()) for _ in range(PROBES_AT_ONCE)]
+    async with asyncio.timeout(DEADLINE_S):
+        for watch in watching:
+            assert (await watch.read()).status == health_pb2.HealthCheckResponse.SERVING
+        with pytest.raises(grpc.aio.AioRpcError) as failure:
+            await stub.Check(health_pb2.HealthCheckRequest())
+    assert failure.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+    await delivers(good, b)
+    for watch in watching:
+        watch.cancel()
+    await channel.close()
 
 
 async def test_a_flood_of_roster_requests_is_refused_and_others_still_get_theirs(town: Make) -> None:
