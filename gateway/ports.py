@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from gateway.protocol.buckets import Allowance
-from gateway.protocol.values import Hello, Message, Parcel, Signed, Status
+from gateway.protocol.values import Hello, Message, Signed, Status
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -65,9 +65,9 @@ class Region(Protocol):
         """
         ...
 
-    async def next(self, peer: int) -> Parcel | None:
-        """The next envelope to send on the stream, already committed and signed; None when there is nothing to send
-        now or the window is full. What was returned once is not returned again until the peer's answers, a new
+    async def next(self, peer: int) -> Message | None:
+        """The next envelope to send on the stream, already committed and signed, or a question that cannot wait for
+        `tick`; None when there is nothing to send now or the window is full. What was returned once is not returned again until the peer's answers, a new
         stream or `tick` say that it must be."""
         ...
 

@@ -15,7 +15,7 @@ import structlog
 from aiohttp import web
 
 from gateway.protocol.values import Standing
-from gateway.transport import links
+from gateway.transport import links, messages
 from gateway.transport.courier import Courier
 from gateway.transport.tls import MaterialFiles
 from node import config as configuration
@@ -153,6 +153,11 @@ class Node:
     async def standing(self, peer: int) -> Standing | None:
         """How the peer sees this region, asked now; None when it does not answer."""
         return await self.region.standing(peer)
+
+    async def give_back(self, peer: int, first: int, holds: int) -> bytes | None:
+        """What the peer holds of this region's log, as it travels, for a drill; None when it does not answer."""
+        page = await self.region.give_back(peer, first, holds)
+        return messages.encode(page) if page is not None else None
 
     def readiness(self) -> Sequence[Check]:
         """What only this process knows: its certificate and the age of its roster."""

@@ -21,9 +21,10 @@ from gateway.protocol.channel import STOPPED, Condition
 from gateway.protocol.errors import Malformed, ProtocolError
 from gateway.protocol.members import Roster
 from gateway.protocol.suite import SUITES
-from gateway.protocol.values import Fault, Hello, Message, NotReady, Parcel, Receipt, Signed, Standing
+from gateway.protocol.values import Fault, Hello, Message, NotReady, Page, Pull, Receipt, Signed, Standing
 from node.errors import NodeError
 from node.services import founding, resolution
+from node.services.asking import Asking
 from node.services.exchange import Exchange
 from node.services.handshake import Begin, Hear, HearReceipt
 from node.services.office import Office
@@ -62,6 +63,7 @@ class LocalRegion:
         self._wake: Callable[[int], None] = lambda _peer: None
         self._progress: dict[int, _Progress] = {}
         self._asking: dict[int, list[asyncio.Future[Standing]]] = {}
+        self._pages = Asking()
         self._adopting = asyncio.Lock()
         self._seconds, self._allowances = seconds, dict[int, Allowance]()
         self._taken: dict[int, int] = {}  # per peer, the largest of my receipts since its stream began
@@ -119,6 +121,8 @@ class LocalRegion:
             return ()
         if isinstance(message, NotReady) and self._writer.writer.channels[peer].condition in STOPPED:
             return ()
+        if isinstance(message, Page) and self._pages.hears(peer, message):
+            return ()
         back_off = self.back_off(peer)
         wait_ms = max(0, back_off.next_dial_ms - self._office.clock()) if back_off.failures else 0
         command = self._exchange.command(peer, message, back_off_ms=wait_ms)
@@ -157,8 +161,11 @@ class LocalRegion:
             else:
                 self.allowance(peer).charge(What.REPEATS)
 
-    async def next(self, peer: int) -> Parcel | None:
-        return self._exchange.parcel(self._writer.writer.channels.get(peer))
+    async def next(self, peer: int) -> Message | None:
+        channel = self._writer.writer.channels.get(peer)
+        pull = self._pages.question(peer)
+        asked = self._exchange.answers(channel, pull)
+        return asked[0] if asked else self._exchange.parcel(channel)
 
     async def tick(self, peer: int) -> Sequence[Message]:
         self._office.keys.turn(self._office)
@@ -196,8 +203,21 @@ class LocalRegion:
             if asker in (asking := self._asking.get(peer, [])):
                 asking.remove(asker)
 
+    async def give_back(self, peer: int, first: int, holds: int) -> Page | None:
+        """What the peer holds of this region's log from `first` on, for a drill whose copy holds so much of the peer's.
+
+        Changes nothing here. None when the peer does not answer, or this channel is itself recovering or stopped.
+        """
+        channel = self._writer.writer.channels.get(peer)
+        if channel is None or not channel.ready or channel.condition in STOPPED:
+            return None
+        pull = Pull(
+            log=channel.out, mine=True, first=first, size=channel.size, peer_epoch=channel.peer_epoch, holds=holds
+        )
+        return await self._pages.page(peer, pull)
+
     def on_work(self, wake: Callable[[int], None]) -> None:
-        self._wake = wake
+        self._wake = self._pages.wake = wake
 
         def committed(peers: frozenset[int]) -> None:
             for peer in peers:
@@ -260,9 +280,7 @@ class LocalRegion:
                 if isinstance(done, Exception):
                     log.error("resolution_failed", peer=first.region, error=_told(done))
                     break
-                log.info(
-                    "resolved", peer=first.region, voided=done.voided, refused=done.refused, claimed=done.claimed
-                )
+                log.info("resolved", peer=first.region, voided=done.voided, refused=done.refused, claimed=done.claimed)
                 then = done.then
 
     def _trust(self, rosters: Sequence[Signed]) -> Roster:

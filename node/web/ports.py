@@ -85,6 +85,11 @@ class NodeLike(Protocol):
         """How the peer sees this region: asked now. None when it does not answer."""
         ...
 
+    async def give_back(self, peer: int, first: int, holds: int) -> bytes | None:
+        """A page, as it travels, of what the peer holds of this region's log from `first` on, for a copy that holds so
+        much of the peer's. Asked now; changes nothing. None when it does not answer, or the region itself recovers."""
+        ...
+
     def readiness(self) -> Sequence[Check]:
         """What only the node knows: certificate, roster, clock. The API adds database and channels. Cheap."""
         ...

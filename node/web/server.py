@@ -16,6 +16,7 @@ from node.web import (
     accounts,
     claims,
     disputes,
+    drill,
     events,
     health,
     limits,
@@ -40,6 +41,7 @@ ROUTES: tuple[Route, ...] = (
     *claims.ROUTES,
     *region.ROUTES,
     *recovery.ROUTES,
+    *drill.ROUTES,
     *disputes.ROUTES,
     *health.ROUTES,
 )

@@ -33,6 +33,7 @@ class RunningNode:
         self.statuses: dict[int, PeerStatus] = {}
         self.retried: list[int] = []
         self.seen: dict[int, Standing] = {}
+        self.pages: dict[tuple[int, int, int], bytes] = {}
         self.own_checks: list[Check] = []
 
     @property
@@ -64,6 +65,9 @@ class RunningNode:
 
     async def standing(self, peer: int) -> Standing | None:
         return self.seen.get(peer)
+
+    async def give_back(self, peer: int, first: int, holds: int) -> bytes | None:
+        return self.pages.get((peer, first, holds))
 
     def readiness(self) -> list[Check]:
         return self.own_checks
