@@ -87,6 +87,7 @@ def _all(api: Api, days: int) -> Answer:
             "Another instance runs as this region, so this one has stopped: stop one of the two, then restart the "
             "one that stays.",
         )
+    throttled = any(p["throttled"] for p in found["peers"])
     rows = [
         [
             f"{p['code']} {say(p['name_zh'], p['name_en'] or p['name_zh'])}",
@@ -96,14 +97,14 @@ def _all(api: Api, days: int) -> Answer:
             _age(p["oldest_unreceipted"]),
             when(p["last_receipt"]),
             _back_off(p),
-            _throttled(p),
+            *([_throttled(p)] if throttled else []),
         ]
         for p in found["peers"]
     ]
     columns = [
         say("地区", "Region"), say("连接", "Stream"), say("通道", "Channel"), say("积压", "Backlog"),
         say("最久", "Oldest"), say("最近收据", "Last receipt"), say("退避", "Back-off"),
-        say("限流", "Throttled"),
+        *([say("限流", "Throttled")] if throttled else []),
     ]  # fmt: skip
     shown = table(say("各地区", "Peers"), columns, rows)
     return Answer(value={**found, "certificate_days_left": days}, shown=[shown])
