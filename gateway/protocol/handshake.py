@@ -206,21 +206,24 @@ def stale(channel: Channel, echo: Epoch) -> Stale:
     return Stale(log=channel.out, echo=echo, known=channel.peer_epoch)
 
 
-def is_doubled(channel: Channel, known: Epoch) -> bool:
-    """Whether somebody else proposed `known` as me: this process never proposes below what it runs under."""
-    return known.number >= channel.epoch.number
+def is_doubled(channel: Channel, proof: Resume | None) -> bool:
+    """Whether somebody else has started as me: this process never proposes below what it runs under."""
+    return proof is not None and proof.log == channel.out and proof.epoch.number >= channel.epoch.number
 
 
-def hear_stale(channel: Channel, stale: Stale, now_ms: int, nonce: int) -> tuple[Channel, Resume | None]:
+def hear_stale(
+    channel: Channel, stale: Stale, now_ms: int, nonce: int, proof: Resume | None = None
+) -> tuple[Channel, Resume | None]:
     """The peer knows another incarnation of me than the one that is running.
 
-    Begin again if it has forgotten this one, as a peer does that came back from a backup. What it says of an
-    incarnation that is over is ignored. Raises Doubled when it has fenced this one without my having proposed again.
+    `proof`: the Resume in it, if a key of mine did sign it. Begin again if the peer has forgotten this incarnation, as
+    one does that came back from a backup, and if it only says that there is another: a lie costs this channel alone.
+    What it says of an incarnation that is over is ignored. Raises Doubled when it has fenced this one and proves it.
     """
     if not channel.ready or stale.echo != channel.epoch:
         return channel, None
     _check_number(stale.known)
-    if is_doubled(channel, stale.known):
+    if is_doubled(channel, proof):
         me = channel.out.source
         raise Doubled(f"region {channel.peer} has fenced this instance: another one has started as region {me}")
     return propose(channel, now_ms, nonce, known=stale.known.number)

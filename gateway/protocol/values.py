@@ -236,6 +236,7 @@ class Stale:
     log: Log
     echo: Epoch
     known: Epoch
+    resume: bytes = b""  # the Resume that proposed `known`, signed and serialised: proof of another instance
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -387,6 +387,11 @@ class Stale(_message.Message):
     LOG_FIELD_NUMBER: _builtins.int
     ECHO_FIELD_NUMBER: _builtins.int
     KNOWN_FIELD_NUMBER: _builtins.int
+    RESUME_FIELD_NUMBER: _builtins.int
+    resume: _builtins.bytes
+    """A serialised Signed: the Resume that proposed `known`, as it came. Signed by you, it proves that another instance of
+    you has started. Empty when it was forgotten.
+    """
     @_builtins.property
     def log(self) -> Global___Log: ...
     @_builtins.property
@@ -399,10 +404,11 @@ class Stale(_message.Message):
         log: Global___Log | None = ...,
         echo: Global___Epoch | None = ...,
         known: Global___Epoch | None = ...,
+        resume: _builtins.bytes = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["echo", b"echo", "known", b"known", "log", b"log"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["echo", b"echo", "known", b"known", "log", b"log"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["echo", b"echo", "known", b"known", "log", b"log", "resume", b"resume"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

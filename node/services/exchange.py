@@ -14,12 +14,13 @@ from typing import Any
 
 from gateway.protocol import codec, limits, suite
 from gateway.protocol.channel import Channel, is_open
-from gateway.protocol.errors import Malformed, SkewedClock, TooLarge, Unauthentic
+from gateway.protocol.errors import Malformed, PeerFault, SkewedClock, TooLarge, Unauthentic
 from gateway.protocol.recovery import Run
 from gateway.protocol.suite import VerifyKey
 from gateway.protocol.values import (
     Delivered,
     Envelope,
+    Epoch,
     Fault,
     Fenced,
     Gap,
@@ -31,7 +32,9 @@ from gateway.protocol.values import (
     Parcel,
     Receipt,
     Repair,
+    Resume,
     Signed,
+    Stale,
     Standing,
 )
 from node.services import redo
@@ -53,6 +56,7 @@ class Exchange:
         self.sending = Sending(store)
         #: By how many frames a peer's log may grow before the next receipt.
         self.credit_frames: Callable[[int], int] = lambda _peer: limits.CREDIT_FRAMES
+        self._resumes: dict[int, tuple[Epoch, bytes]] = {}  # per peer, its newest that was verified
         self._granted: dict[int, int] = {}  # per peer, the most it was granted
 
     # -- what came ---------------------------------------------------------------------------------------------------
@@ -78,12 +82,29 @@ class Exchange:
                     self._check_log(control.log, mine if control.log == mine else mine.opposite())
                     return HearRepair(peer=peer, repair=control, signed=codec.encode_signed(message))
                 self._check_log(control.log, self._office.log_to(peer).opposite())
-                return Hear(peer=peer, message=control, back_off_ms=back_off_ms)
+                if isinstance(control, Resume):
+                    self._keep(peer, control, message)
+                proof = self._own_resume(control) if isinstance(control, Stale) else None
+                return Hear(peer=peer, message=control, back_off_ms=back_off_ms, proof=proof)
             case Page():
                 return self._page(peer, message)
             case Gap() | NotReady():
                 return Hear(peer=peer, message=message)
         raise Malformed(f"a {type(message).__name__} is not expected here")
+
+    def _keep(self, peer: int, resume: Resume, signed: Signed) -> None:
+        """The newest Resume of a peer: what proves to an older instance of it that there is another."""
+        known = self._resumes.get(peer)
+        if known is None or resume.epoch.number > known[0].number:
+            self._resumes[peer] = resume.epoch, codec.encode_signed(signed)
+
+    def _own_resume(self, stale: Stale) -> Resume | None:
+        """The Resume in a Stale, if it proposes what is said to be known and a key of this region signed it."""
+        try:
+            resume = self._open(self._office.me, codec.decode_signed(stale.resume), codec.RESUME)
+        except PeerFault:
+            return None
+        return resume if isinstance(resume, Resume) and resume.epoch == stale.known else None
 
     def _open(self, peer: int, signed: Signed, payload_type: str) -> Any:
         keys = self._office.roster.signing_keys(peer, self._office.clock())
@@ -176,6 +197,9 @@ class Exchange:
             return self._sign_page(value)
         if isinstance(value, Fenced | Standing) and channel is not None:
             value = replace(value, credit_size=self._credit(channel))
+        if isinstance(value, Stale):
+            epoch, resume = self._resumes.get(value.log.destination, (None, b""))
+            value = replace(value, resume=resume) if epoch == value.known else value
         signed = self._office.signing_key.sign(codec.payload_type_of(value), codec.encode_payload(value))
         if isinstance(value, Receipt):
             return Delivered(receipt=signed, credit_size=self._credit(channel) if channel else value.size)

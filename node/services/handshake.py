@@ -47,6 +47,7 @@ class Hear:
     peer: int
     message: Control | Gap | NotReady
     back_off_ms: int = 0
+    proof: Resume | None = None  # in a Stale: what a key of this region has signed
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -126,7 +127,7 @@ def _hear(command: Hear, channel: Channel, office: Office, batch: Batch) -> Said
         case Behind():
             channel, again = handshake.hear_behind(channel, message, now, nonce)
         case Stale():
-            channel, again = handshake.hear_stale(channel, message, now, nonce)
+            channel, again = handshake.hear_stale(channel, message, now, nonce, command.proof)
         case Ask() if handshake.is_fenced_asker(channel, message):
             return (handshake.stale(channel, message.echo),)
         case Ask():

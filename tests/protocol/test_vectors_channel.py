@@ -179,6 +179,18 @@ def heard(message: dict[str, Any], source: int) -> Any:
     return codec.decode_payload(signed.payload_type, signed.payload)
 
 
+def proof_in(channel: Channel, stale: Stale) -> Resume | None:
+    """The Resume in it, if this region signed that and it proposes what is said to be known."""
+    if not stale.resume:
+        return None
+    signed = codec.decode_signed(stale.resume)
+    public_key = bytes.fromhex(KEYS[str(channel.out.source)]["public_key"])
+    if not reader.is_signed(public_key, signed.payload_type, signed.payload, signed.signatures[0].signature):
+        return None
+    resume = codec.decode_payload(codec.RESUME, signed.payload)
+    return resume if isinstance(resume, Resume) and resume.epoch == stale.known else None
+
+
 def hear(channel: Channel, value: Any, out: Tree, into: Tree, now: int, nonce: int) -> tuple[Channel, list[Any]]:
     """Production's functions, with the frames that have to be numbered again numbered again."""
     said: Any = None
@@ -188,7 +200,7 @@ def hear(channel: Channel, value: Any, out: Tree, into: Tree, now: int, nonce: i
         case Behind():
             channel, said = handshake.hear_behind(channel, value, now, nonce)
         case Stale():
-            channel, said = handshake.hear_stale(channel, value, now, nonce)
+            channel, said = handshake.hear_stale(channel, value, now, nonce, proof_in(channel, value))
         case Ask():
             said = handshake.hear_ask(channel, value, back_off_ms=0, status="active")
         case Standing():

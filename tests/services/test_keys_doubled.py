@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import copy
 import sqlite3
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from gateway.protocol import codec, handshake
 from gateway.protocol.channel import is_open
 from gateway.protocol.values import Epoch, Stale
 from node.errors import Stopped
@@ -142,3 +144,49 @@ def test_a_late_question_of_an_incarnation_that_is_over_is_answered_and_forgotte
     made.send(A, B, late)
     made.pump()
     assert not a.office.doubled
+
+
+@pytest.mark.parametrize("proof", ["none", "forged", "old", "of another log"])
+def test_a_peer_that_only_says_so_stops_no_region(proof: str) -> None:
+    """A lie costs the channel with the liar a new start, and nobody else anything."""
+    made = pair((A, B, C))
+    a, b = made.regions[A], made.regions[B]
+    channel = a.writer.channels[B]
+    known = Epoch(channel.epoch.number + 5, 1)
+    truth = replace(handshake.resume(channel), epoch=known)
+    signer, said = {
+        "none": (None, truth),
+        "forged": (b, truth),
+        "old": (a, replace(truth, epoch=Epoch(channel.epoch.number - 1, 1))),
+        "of another log": (a, replace(truth, log=a.office.log_to(C))),
+    }[proof]
+    resume = b""
+    if signer is not None:
+        signed = signer.office.signing_key.sign(codec.RESUME, codec.encode_payload(said))
+        resume = codec.encode_signed(signed)
+    lie = Stale(log=b.writer.channels[A].out, echo=channel.epoch, known=known, resume=resume)
+    signed_lie = b.office.signing_key.sign(codec.STALE, codec.encode_payload(lie))
+    made.send(B, A, [signed_lie])
+    made.pump()
+    assert not a.office.doubled
+    assert is_open(a.writer.channels[C])
+    assert is_open(a.writer.channels[B])
+
+
+def test_a_peer_that_has_restarted_since_still_leaves_one_of_two_instances_working(tmp_path: Path) -> None:
+    made = pair((A, B))
+    a, b = made.regions[A], made.regions[B]
+    resident(a, "A", 100)
+    resident(b, "B")
+    to = address(b, "B")
+    twin = twin_of(a, tmp_path)
+    start(made, twin)
+    b.exchange = type(b.exchange)(b.office, b.store)  # it has forgotten what proves the twin's start
+    b.writer.on_sealed(b.exchange.sending.sealed)
+    a.one(order(to, 3))
+    made.pump()
+    assert not a.office.doubled
+    made.regions[A] = twin
+    twin.one(order(to, 4))
+    made.pump()
+    assert (a.office.doubled, twin.office.doubled) == (False, True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from gateway.protocol import codec, merkle
+from gateway.protocol import codec, handshake, merkle
 from gateway.protocol.values import Draft, Epoch, Gap, Head, Page, Pull, Receipt, Stale
 from making.ground import HANGZHOU, NINGBO, NOW, Tree, book, sign
 from making.stage import Actor, Play, left_by_a_crash
@@ -118,8 +118,20 @@ def _doubled() -> Play:
     over = Stale(log=b.channel.out, echo=Epoch(a.channel.epoch.number - 1, 1), known=b.channel.peer_epoch)
     play.hears(a, over)  # about what is over: nothing happens
     stale = Stale(log=b.channel.out, echo=a.channel.epoch, known=b.channel.peer_epoch)
-    play.hears(a, stale)
-    play.hears(a, stale)
+    theirs = replace(handshake.resume(a.channel), epoch=b.channel.peer_epoch)
+    signed = sign(a.code, theirs)
+    play.hears(a, replace(stale, resume=codec.encode_signed(signed)))
+    play.hears(a, replace(stale, resume=codec.encode_signed(signed)))
+    return play
+
+
+def _invented() -> Play:
+    play = _running()
+    a, b = play.hangzhou, play.ningbo
+    known = Epoch(a.channel.epoch.number + 7, 5)
+    theirs = replace(handshake.resume(a.channel), epoch=known)
+    forged = codec.encode_signed(sign(b.code, theirs))  # not signed by the one whose start it is said to be
+    play.hears(a, Stale(log=b.channel.out, echo=a.channel.epoch, known=known, resume=forged))
     return play
 
 
@@ -193,7 +205,8 @@ def handshakes() -> dict[str, Any]:
         "an answer to an older proposal is not believed": _old_answer(),
         "both start at once": _not_ready(),
         "a peer has forgotten this epoch and answers Stale": _stale(),
-        "another instance has started: Stale stops this one": _doubled(),
+        "another instance has started: Stale proves it and stops this one": _doubled(),
+        "another instance is said to have started: the channel begins again": _invented(),
         "a node that was restored from an old backup gets back what it lost": _restored(),
         "receipts, late, old and impossible, and a gap": _receipts(),
     }

@@ -7,9 +7,9 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from gateway.protocol import channel as channels
-from gateway.protocol import codec, handshake, recovery
+from gateway.protocol import codec, handshake, recovery, suite
 from gateway.protocol.channel import STOPPED, Channel
-from gateway.protocol.errors import Doubled, Restored
+from gateway.protocol.errors import Doubled, PeerFault, Restored
 from gateway.protocol.values import (
     NO_EPOCH,
     Ask,
@@ -24,7 +24,7 @@ from gateway.protocol.values import (
     Standing,
 )
 from gateway.transport import messages
-from making.ground import HANGZHOU, NINGBO, NOW, Tree, log, message, plain, sign
+from making.ground import HANGZHOU, NINGBO, NOW, Tree, key, log, message, plain, sign
 
 _VOLATILE = ("proposal", "ready", "peer_open", "cursor", "credit")
 _DURABLE = ("epoch", "final", "in_epoch", "in_seen", "peer_epoch", "receipted")
@@ -150,6 +150,20 @@ def _said(source: int, value: Any) -> dict[str, Any]:
     return {"name": type(value).__name__.lower(), **_bytes(source, value)}
 
 
+def _proof(actor: Actor, stale: Stale) -> Resume | None:
+    """The Resume in it, if `actor` signed it. (Here nobody else's is ever put there.)"""
+    if not stale.resume:
+        return None
+    signed = codec.decode_signed(stale.resume)
+    mine = [key(actor.code).verify_key]
+    try:
+        resume = codec.decode_payload(codec.RESUME, suite.verify(signed, mine, codec.RESUME))
+    except PeerFault:
+        return None
+    assert isinstance(resume, Resume)
+    return resume if resume.epoch == stale.known else None
+
+
 def _hear(actor: Actor, value: Any, now: int, nonce: int) -> list[Any]:
     """As production's services do it, with the logs in memory."""
     channel, nodes, said = actor.channel, Tree(actor.out), list[Any]()
@@ -176,7 +190,7 @@ def _hear(actor: Actor, value: Any, now: int, nonce: int) -> list[Any]:
                 channel, again = handshake.hear_behind(channel, value, now, nonce)
                 said = [again] if again else []
             case Stale():
-                channel, again = handshake.hear_stale(channel, value, now, nonce)
+                channel, again = handshake.hear_stale(channel, value, now, nonce, _proof(actor, value))
                 said = [again] if again else []
             case Ask():
                 said = [handshake.hear_ask(channel, value, back_off_ms=0, status="active")]
