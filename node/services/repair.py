@@ -15,10 +15,11 @@ from hashlib import sha256
 import structlog
 from sqlalchemy import Connection, select, update
 
-from gateway.protocol import codec, contradictions, documents
+from gateway.protocol import codec, contradictions, documents, suite
 from gateway.protocol.channel import Channel, Condition, root_at
 from gateway.protocol.errors import Malformed, ProtocolError, Refused
 from gateway.protocol.exhibits import RepairProof
+from gateway.protocol.members import Roster
 from gateway.protocol.proof import holds
 from gateway.protocol.transfer import State
 from gateway.protocol.values import NO_EPOCH, Frame, Kind, Log, Reason, Repair, Signed
@@ -297,6 +298,25 @@ def proof(conn: Connection, peer: int, digest: bytes) -> RepairProof | None:
         evidence=stored.file if stored is not None else b"",
         rosters=tuple(evidence.rosters(conn)),
     )
+
+
+def faults(conn: Connection, roster: Roster) -> list[str]:
+    """What is wrong with the repairs that are kept as complete: both regions must have signed the very payload."""
+    found = []
+    for (peer, _), kept in agreements(conn).items():
+        for code, data in ((_other_end(kept.repair, peer), kept.mine), (peer, kept.theirs)) if kept.complete else ():
+            try:
+                signed = codec.decode_signed(data or b"")
+                if suite.verify(signed, roster.all_keys(code), codec.REPAIR) != codec.encode_payload(kept.repair):
+                    found.append(f"the repair with {peer} is not the one that region {code} signed")
+            except ProtocolError as fault:
+                found.append(f"the repair with {peer}: {fault}")
+    return found
+
+
+def _other_end(repair: Repair, peer: int) -> int:
+    """The end of a repair's log that is not the peer."""
+    return repair.log.source if repair.log.destination == peer else repair.log.destination
 
 
 def proof_file(conn: Connection, peer: int, digest: bytes) -> str | None:

@@ -20,6 +20,7 @@ from node.errors import BadInput
 from node.ledger import journal
 from node.ledger.derived import Rows
 from node.ledger.replay import Replay
+from node.services import repair
 from node.services.findings import Check, Findings, holds
 from node.services.verify_logs import LogsCheck, check_channels, paged
 from node.services.verify_reading import StoredLogs
@@ -82,6 +83,8 @@ class _Examination:
             if logs.erased:
                 self._findings.note("bodies", f"{logs.erased} erased")
             check_channels(self._conn, logs.last, self._findings)
+            for fault in repair.faults(self._conn, known):
+                self._findings.fault("receipts", fault)
         self._replay()
         check_tables(self._conn, self._findings)
         self._progress(self._total, self._total)

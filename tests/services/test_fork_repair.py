@@ -19,7 +19,7 @@ from node.errors import BadInput, SamePerson
 from node.services import evidence, repair
 from node.services.claim import Cause
 from node.services.repair import Agree, SayRepair
-from node.store import schema
+from node.store import guards, schema
 from tests.federation import Pair, TestRegion
 from tests.services.conftest import Regions
 from tests.services.delivery import A, B, C, alias_of
@@ -234,6 +234,29 @@ def test_a_false_receipt_is_repaired_where_nothing_is_disowned(regions: Regions)
     assert claims(b) == claims(a) == []
     assert points(a, "A") == (90, 0, 0)
     works(made, 7)
+
+
+def test_a_repair_that_is_not_what_was_signed_is_found(regions: Regions) -> None:
+    """It says which messages are not this region's: a database in which somebody changed it must not verify."""
+    made, a, b = forked(regions)
+    agree(b, A, b, 0)
+    agree(a, B, b, 0)
+    talk(made)
+    with a.store.read() as conn:
+        (kept,) = repair.agreements(conn).values()
+        assert repair.faults(conn, a.office.roster) == []
+    assert kept.complete
+    r = schema.repair
+    with pytest.raises(Exception, match="signed stays"), a.store.write() as conn:
+        conn.execute(r.update().values(payload=codec.encode_payload(replace(kept.repair, size=1))))
+    with a.store.write() as conn:
+        guards.take_down(conn)
+        conn.execute(r.update().values(payload=codec.encode_payload(replace(kept.repair, holds_size=9))))
+        found = repair.faults(conn, a.office.roster)
+        conn.execute(r.update().values(payload=codec.encode_payload(kept.repair)))
+        guards.set_up(conn)
+    assert len(found) == 2
+    assert f"not the one that region {A} signed" in found[0]
 
 
 # -- who may agree ----------------------------------------------------------------------------------------------------

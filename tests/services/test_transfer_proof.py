@@ -14,6 +14,7 @@ from sqlalchemy import select
 
 from gateway.protocol import codec, documents, proof
 from gateway.protocol.errors import Malformed, Refused
+from gateway.protocol.exhibits import TransferProof
 from gateway.protocol.transfer import State
 from gateway.protocol.values import Kind
 from node.ledger.accounts import AccountState
@@ -77,7 +78,7 @@ def test_a_proof_with_any_bit_flipped_is_refused(regions: Regions, tmp_path: Pat
             found = documents.read(json.dumps({**original, "payload": b64encode(damaged).decode()}))
         except Malformed:
             continue
-        assert isinstance(found, documents.TransferProof)
+        assert isinstance(found, TransferProof)
         if not found.offer.body or not found.answer.body:
             continue  # the field's own number was hit: a body that is withheld takes nothing from a proof
         assert not proof.holds(proof.verify_transfer(found)), f"byte {at}"
