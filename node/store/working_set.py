@@ -71,9 +71,9 @@ class WorkingSet:
     def load(self, wishes: Wishes) -> None:
         """Read what `wishes` names and is not here yet."""
         if wishes.transfers:
-            self._load_transfers("id", list(wishes.transfers))
+            self._add_transfers(bulk.select_new(self.conn, schema.transfer, _TRANSFER_COLUMNS, "id", wishes.transfers))
         if wishes.outcomes:
-            for row in bulk.select_in(self.conn, schema.outcome, _OUTCOME_COLUMNS, "id", list(wishes.outcomes)):
+            for row in bulk.select_new(self.conn, schema.outcome, _OUTCOME_COLUMNS, "id", wishes.outcomes):
                 self.outcomes[row[0]] = Outcome(*row)
         if aliases := [a for a in wishes.aliases if a not in self.addresses]:
             columns = ("alias", "account", "sender", "purpose", "expires_ms")
@@ -137,14 +137,14 @@ class WorkingSet:
             lot.remaining += self.lot_deltas.get(lot.no, 0)
         return lot
 
-    def _load_transfers(self, by: str, values: list[Any]) -> None:
-        for row in bulk.select_in(self.conn, schema.transfer, _TRANSFER_COLUMNS, by, values):
+    def _add_transfers(self, rows: Iterable[Sequence[Any]]) -> None:
+        for row in rows:
             if (row[1], row[2]) not in self.transfers:
                 transfer = self.transfers[row[1], row[2]] = Transfer(*row)
                 transfer.state = _STATES[row[4]]
 
     def transfers_by_no(self, numbers: Iterable[int]) -> dict[int, Transfer]:
         """Transfers by their numbers."""
-        self._load_transfers("no", list(numbers))
+        self._add_transfers(bulk.select_in(self.conn, schema.transfer, _TRANSFER_COLUMNS, "no", numbers))
         wanted = set(numbers)
         return {t.no: t for t in self.transfers.values() if t.no in wanted}

@@ -98,6 +98,17 @@ def test_bytes_and_texts_are_looked_up_too(store: Store) -> None:
         assert sorted(bulk.select_in(connection, T, ("no",), "client_key", [rows[1][7], "积分"])) == [(1,), (3,)]
 
 
+@pytest.mark.parametrize("there", [range(0), range(400, 401), range(0, 1_000, 3), range(990, 1_000)])
+@pytest.mark.parametrize("asked", [range(0), range(7, 8), range(200, 700), range(0, 1_000, 2), range(2_000, 2_300)])
+def test_ids_that_are_as_a_rule_new_are_found_like_any_others(store: Store, there: range, asked: range) -> None:
+    rows = transfers(there)
+    ids = {n: f[1] for n, f in zip(range(3_000), transfers(range(3_000)), strict=True)}
+    with store.write() as connection:
+        bulk.insert(connection, T, rows)
+        found = bulk.select_new(connection, T, ("no",), "id", {ids[n] for n in asked})
+    assert sorted(found) == [(n,) for n in there if n in asked]
+
+
 @pytest.mark.parametrize("number", NUMBERS)
 def test_only_what_is_named_is_deleted(store: Store, number: int) -> None:
     table = schema.outbox
