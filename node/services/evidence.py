@@ -6,6 +6,7 @@ from dataclasses import replace
 from hashlib import sha256
 from typing import TYPE_CHECKING, NamedTuple
 
+import structlog
 from sqlalchemy import Connection, select
 
 from gateway.protocol import codec, contradictions, documents
@@ -20,6 +21,8 @@ from node.store.batch import Batch
 
 if TYPE_CHECKING:
     from node.services.receive import Receive
+
+log = structlog.get_logger(__name__)
 
 
 class Stored(NamedTuple):
@@ -75,8 +78,10 @@ def stop(channel: Channel, batch: Batch) -> None:
 
 def keep(peer: int, file: bytes, batch: Batch) -> bytes:
     """Store a file of evidence; its digest."""
+    digest = sha256(file).digest()
+    log.error("evidence_kept", peer=peer, evidence=digest.hex())
     batch.insert(schema.evidence, (batch.books.next("evidence"), peer, batch.now_ms, file))
-    return sha256(file).digest()
+    return digest
 
 
 def rosters(conn: Connection) -> list[Signed]:

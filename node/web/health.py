@@ -67,8 +67,8 @@ async def _channels(desk: Desk) -> list[Check]:
             name="peers_consistent",
             ok=not quarantined,
             vital=False,
-            detail=f"regions {', '.join(quarantined)} contradicted themselves; the evidence is stored, and both "
-            "regions must sign a repair"
+            detail=f"regions {', '.join(quarantined)} contradicted themselves or this region: see "
+            "`hutong peers evidence CODE`; both regions must agree by `hutong peers repair CODE`"
             if quarantined
             else "",
         ),
