@@ -32,6 +32,7 @@ MODULES = {
     "verify": "verify",
     "backup": "backup",
     "restore": "restore",
+    "drill": "drill",
     "proof": "proof",
     "demo": "demo",
 }

@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from sqlalchemy import make_url
@@ -14,10 +15,16 @@ from node.errors import BadFile, BadInput, Unavailable
 from node.services.backup import Manifest, belongs, check_free, fingerprint, manifest_of, synchronise
 from node.store.engine import Store
 
-PROGRAMS = "pg_basebackup", "pg_verifybackup"
 SERVERS_MANIFEST = "backup_manifest"
 """What PostgreSQL itself writes about every file of the directory."""
 
+_CONFIGURATION = """\
+listen_addresses = ''
+unix_socket_directories = '{place}'
+hba_file = '{place}/pg_hba.conf'
+archive_mode = off
+max_connections = 20
+"""
 _SAID = 300  # characters of what a program says that are worth showing
 
 
@@ -55,6 +62,41 @@ def check(directory: Path, manifest: Manifest, programs: Path | None) -> None:
         run([find("pg_verifybackup", programs), "-q", directory], dict(os.environ))
     except Unavailable as error:
         raise BadFile(directory, None, None, f"is damaged: {error}", again) from error
+
+
+@contextmanager
+def serving(backup: Path, place: Path, url: str, programs: Path | None) -> Iterator[str]:
+    """A server of one's own on a copy of the backup, in the new directory `place`; the URL of the region's database.
+
+    It listens on a socket in `place` that only this user can reach, archives nothing, and is gone at the end. Raises
+    Unavailable where it cannot start: PostgreSQL does not run as root.
+    """
+    control = find("pg_ctl", programs)
+    place.mkdir(mode=0o700)
+    data = place / "data"
+    shutil.copytree(backup, data, symlinks=True)
+    data.chmod(0o700)
+    (place / "postgresql.conf").write_text(_CONFIGURATION.format(place=place.absolute()), encoding="utf-8")
+    (place / "pg_hba.conf").write_text("local all all trust\n", encoding="utf-8")
+    environment = dict(os.environ)
+    line = [
+        control,
+        "-D",
+        data,
+        "-s",
+        "-w",
+        "-l",
+        place / "log",
+        "-o",
+        f"-c config_file={place.absolute()}/postgresql.conf",
+    ]
+    try:
+        run([*line, "start"], environment)
+        found = make_url(url).set(drivername="postgresql", host=None, port=None, password=None)
+        yield found.update_query_dict({"host": str(place.absolute())}).render_as_string()
+    finally:
+        with suppress(Unavailable):
+            run([control, "-D", data, "-s", "-m", "immediate", "stop"], environment)
 
 
 def find(name: str, programs: Path | None) -> str:

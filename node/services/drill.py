@@ -14,7 +14,6 @@ from sqlalchemy import Connection, func, select
 
 from gateway.protocol import codec, merkle
 from gateway.protocol.channel import Condition, root_at
-from gateway.protocol.errors import PeerFault
 from gateway.protocol.values import NO_EPOCH, Fenced, Page, Pull
 from node.ledger import journal
 from node.services import founding
@@ -89,6 +88,10 @@ class Copy:
     def take_in(self, peer: int, page: Page) -> Pull | None:
         """What to ask for next; None at the end. Raises PeerFault for a page that breaks a rule."""
         return self._then(self._writer.commit([self._exchange.command(peer, page)]))
+
+    def again(self, peer: int) -> Pull | None:
+        """What to ask for where a page did not come, or not the one that was wanted."""
+        return self._then(self._writer.commit([Begin(peer=peer)]))
 
     def _then(self, answers: list[object]) -> Pull | None:
         (answer,) = answers
@@ -225,8 +228,3 @@ def compare(peer: int, before: Extent, live: Extent, after: Extent, holds: int |
         acknowledged=acknowledged,
         lost_for_good=missing,
     )
-
-
-def explain(error: Exception) -> str:
-    """Why a channel could not be drilled, in words."""
-    return f"the peer broke a rule: {error}" if isinstance(error, PeerFault) else str(error)
