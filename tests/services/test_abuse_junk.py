@@ -14,6 +14,7 @@ from gateway.protocol import codec, limits
 from gateway.protocol.buckets import What
 from gateway.protocol.errors import TooLarge
 from gateway.protocol.values import Delivered, Draft, Envelope, Gap, Kind
+from gateway.transport import messages
 from node.region import LocalRegion
 from node.services.account import OpenAccount
 from node.services.command import handles
@@ -23,7 +24,7 @@ from node.store.batch import Batch, Wishes
 from node.store.engine import Store
 from tests.federation import Pair, TestRegion, found_federation, pair, plain_terms
 from tests.services.delivery import ends
-from tests.services.ledger import address, order, points
+from tests.services.ledger import address, order, points, resident
 from tests.services.neighbour import Neighbour
 
 A, B, C = 330100, 330200, 330600
@@ -113,6 +114,29 @@ async def test_a_grant_that_is_lowered_leaves_good_what_was_granted(region: Test
         for envelope in ahead:
             await local.hear(A, envelope)
     assert region.writer.channels[A].held == honest.channel.size
+
+
+def test_an_honest_sender_keeps_to_its_credit_and_gets_everything_across() -> None:
+    made = pair((A, B), open_now=False)
+    a, b = made.regions[A], made.regions[B]
+    b.exchange.credit_frames = lambda _peer: 3
+    made.open()
+    resident(a, "A", 100)
+    resident(b, "B")
+    to = address(b, "B")
+    for _ in range(20):
+        a.one(order(to, 1))
+    while True:
+        made.collect()
+        for source, _, said in made.wire:
+            message = messages.decode(said)
+            if source == A and isinstance(message, Envelope):
+                head: Any = codec.decode_payload(codec.HEAD, message.head.payload)
+                assert head.size <= b.writer.channels[A].held + 3
+        if not made.wire:
+            break
+        made.deliver()
+    assert points(b, "B") == (20, 0, 0)
 
 
 async def test_duplicates_and_gaps_are_counted_against_their_sender(region: TestRegion, neighbour: Neighbour) -> None:
