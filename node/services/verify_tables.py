@@ -114,6 +114,7 @@ class TablesCheck:
             if there != self._totals.get(table, 0):
                 follow = self._totals.get(table, 0)
                 self._findings.fault(code, f"{table.name}: {there} rows are stored, {follow} follow")
+        self._findings.count("claims")  # also that there are none
         derived = replay.derived
         self._totals_of("accounts", schema.account, ("state",), [derived.states])
         self._totals_of("lots", schema.lot, ("remaining",), [derived.remaining])

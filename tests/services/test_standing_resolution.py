@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
+from sqlalchemy import insert
 
 from gateway.protocol.channel import Condition
 from gateway.protocol.errors import Refused
@@ -16,9 +17,11 @@ from node.services.offer import Review
 from node.services.resolution import Resolve
 from node.services.reversal import AskReversal, ReversalState
 from node.services.transfer import Cancel, EventKind
-from tests.federation import Pair, TestRegion
+from node.services.verify import verify
+from node.store import schema
+from tests.federation import Pair, TestRegion, pair
 from tests.services.conftest import Regions
-from tests.services.delivery import A, B, ends
+from tests.services.delivery import A, B, C, ends
 from tests.services.ledger import Tables, address, column, order, points, resident, rows, state_of
 from tests.services.standing import carry_out, copies, enact, listed, resolve, set_status
 
@@ -226,8 +229,6 @@ def test_more_holds_than_one_transaction_ends(regions: Regions, monkeypatch: pyt
 
 
 def test_a_third_region_goes_on_as_before(regions: Regions) -> None:
-    from tests.services.delivery import C
-
     made = regions((A, B, C))
     a, b = ends(made)
     c = made.regions[C]
@@ -248,3 +249,15 @@ def test_a_resolution_is_never_taken_back(regions: Regions) -> None:
     resolve(made, B, *copies(made.regions[A], B), to=(A,))
     with pytest.raises(Exception, match="resolution is missing"):
         enact(made, listed(made, B, status=Status.ACTIVE), resolutions=(), to=(A,))
+
+
+def test_a_claim_that_nothing_in_the_journal_raised_is_found() -> None:
+    made = pair()
+    a, b = ends(made)
+    a.one(order(address(b, "B"), 10))
+    made.pump()
+    with a.store.write() as conn:
+        conn.execute(insert(schema.claim).values(
+            no=1, peer=B, cause=3, id=bytes(16), category="moral", amount=10, because="", state=1, at_ms=0
+        ))  # fmt: skip
+    assert [check.code for check in verify(a.store) if not check.ok] == ["claims"]
