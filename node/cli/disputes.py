@@ -108,7 +108,7 @@ def repair(api: Api, peer: int, evidence: str, size: int | None, maker: str, che
         [
             (say("日志", "Log"), f"{found['source']} → {found['destination']}"),
             (say("双方认可", "Both stand by"), f"{found['size']:,}"),
-            (say("接收方所持", "The destination holds"), f"{found['holds']:,}"),
+            (say("接收方所持", "The destination holds"), f"{found['holds']:,}" if found["signed_here"] else "—"),
             (say("本地区签署", "Signed here"), signed),
             (say("对方签署", "Signed there"), say("是", "yes") if found["signed_there"] else say("否", "no")),
             (
