@@ -58,7 +58,8 @@ def hear_resume(channel: Channel, resume: Resume, nodes: Nodes) -> tuple[Channel
     if not is_newer(channel, resume.epoch):
         return channel, Behind(log=channel.out, echo=resume.epoch, known=channel.peer_epoch)
     # Whoever was giving back what I lost has begun anew, and may have lost some of it: I ask again.
-    channel = replace(channel, peer_epoch=resume.epoch, fenced=None)
+    # And it is not ready before it asks.
+    channel = replace(channel, peer_epoch=resume.epoch, peer_open=False, fenced=None)
     if holds_prefix(channel, resume.holds_size, resume.holds_root, nodes):
         channel = raise_final(rewind(channel, resume.holds_size), resume.holds_size)
     else:
@@ -189,6 +190,13 @@ def hear_standing(channel: Channel, standing: Standing, nodes: Nodes) -> Channel
     newer = max(channel.peer_epoch, standing.epoch)
     channel = replace(channel, peer_open=True, peer_epoch=newer, credit=standing.credit_size)
     return raise_final(rewind(channel, standing.holds_size), standing.holds_size)
+
+
+def hear_asker(channel: Channel, question: Ask) -> Channel:
+    """Whoever asks is ready: what it sends may be taken at once. Where to send on from it says when it is asked."""
+    if channel.ready and question.echo == channel.peer_epoch:
+        return replace(channel, peer_open=True)
+    return channel
 
 
 def hear_gap(channel: Channel, gap: Gap) -> Channel:

@@ -135,9 +135,9 @@ def _hear(command: Hear, channel: Channel, office: Office, batch: Batch) -> Said
             standing = handshake.hear_ask(
                 channel, message, back_off_ms=command.back_off_ms, status=status.status.name.lower() if status else ""
             )
-            # Whoever asks is ready. If that is news, ask back at once: otherwise what it sends is answered NotReady,
-            # and sent again, until this side repeats its own question.
+            # Whoever asks is ready. If that is news, ask back at once: only the answer says where to send on from.
             back = (handshake.ask(channel),) if channel.sealing and not channel.peer_open else ()
+            batch.set_channel(handshake.hear_asker(channel, message))
             return (standing, *back, *_latest(channel))
         case Standing():
             channel = handshake.hear_standing(channel, message, nodes)

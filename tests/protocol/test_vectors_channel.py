@@ -203,6 +203,7 @@ def hear(channel: Channel, value: Any, out: Tree, into: Tree, now: int, nonce: i
             channel, said = handshake.hear_stale(channel, value, now, nonce, proof_in(channel, value))
         case Ask():
             said = handshake.hear_ask(channel, value, back_off_ms=0, status="active")
+            channel = handshake.hear_asker(channel, value)
         case Standing():
             channel = handshake.hear_standing(channel, value, out)
         case Gap():

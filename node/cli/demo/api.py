@@ -80,10 +80,18 @@ class Api:
         status, body = await self._call("GET", path, params=query)
         return self._read(path, status, body)
 
-    async def bulk(self, path: str, lines: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    async def post(self, path: str, body: Mapping[str, Any]) -> Any:
+        """What a single command is answered. Raises as `get` does."""
+        status, answer = await self._call("POST", path, json=body)
+        return self._read(path, status, answer)
+
+    async def bulk(
+        self, path: str, lines: Sequence[Mapping[str, Any]], *, replayed: bool = False
+    ) -> list[dict[str, Any]]:
         """One call with up to 1,000 lines; the answer to each, in order. Raises NoAnswer or Refusing."""
         data = b"".join(_encode(line) + b"\n" for line in lines)
-        status, body = await self._call("POST", path, data=data, headers={"Content-Type": "application/x-ndjson"})
+        headers = {"Content-Type": "application/x-ndjson"} | ({"Hutong-Replayed": "true"} if replayed else {})
+        status, body = await self._call("POST", path, data=data, headers=headers)
         if status != 200:
             self._read(path, status, body)
         answers = [_decode(line) for line in body.splitlines()]
@@ -120,6 +128,8 @@ class Api:
         path: str,
         lines: Sequence[Mapping[str, Any]],
         unanswered: Callable[[Sequence[Mapping[str, Any]]], None] | None = None,
+        *,
+        replayed: bool = False,
     ) -> list[dict[str, Any]]:
         """As `bulk`, sent again with the same keys as often as it is not answered. `unanswered` hears of each time.
 
@@ -130,7 +140,7 @@ class Api:
         end = time.monotonic() + ATTEMPTS_S
         while True:
             try:
-                answers |= zip(left, await self.bulk(path, [lines[n] for n in left]), strict=True)
+                answers |= zip(left, await self.bulk(path, [lines[n] for n in left], replayed=replayed), strict=True)
                 left = [n for n in left if answers[n].get("status") in (429, 503)]
             except NoAnswer:
                 self.region.check()
@@ -160,6 +170,15 @@ class Api:
         except NoAnswer:
             return False
         return bool(peers) and all(peer["connected"] and peer["channel"] == "open" for peer in peers)
+
+    async def given_back(self) -> bool:
+        """Whether every peer has given back what it holds."""
+        found = await self.get("/v1/recovery")
+        return bool(found["recovering"]) and not found["outstanding"]
+
+    async def whole(self) -> bool:
+        """Whether residents may spend."""
+        return not (await self.get("/v1/recovery"))["recovering"]
 
     async def settled(self) -> bool:
         """Whether nothing of this region is under way: it awaits no answer, and its peers hold all it said."""

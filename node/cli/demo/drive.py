@@ -78,7 +78,7 @@ class Drive:
                     group.create_task(self._linked(api, done))
 
     async def _linked(self, api: Api, done: Callable[[int], None]) -> None:
-        await self._until(api.linked, START_S, f"region {api.region.code} did not come up", api)
+        await self.until(api.linked, START_S, f"region {api.region.code} did not come up", api)
         done(1)
 
     async def load(self) -> dict[tuple[int, str, int], str]:
@@ -99,10 +99,10 @@ class Drive:
         awards = [_award_line(award) for award in self.data.awards if award.region == code]
         wanted = [receiver for receiver in self.data.receivers() if receiver[0] == code]
         for path, lines in (("/v1/accounts", residents), ("/v1/awards", awards)):
-            for chunk in _chunks(lines, LINES_PER_CALL):
+            for chunk in chunks(lines, LINES_PER_CALL):
                 _all_done(path, await api.insist(path, chunk))
                 done(len(chunk))
-        for receivers in _chunks(wanted, LINES_PER_CALL):
+        for receivers in chunks(wanted, LINES_PER_CALL):
             asked: list[Line] = [{"account": account, "sender": source} for _, account, source in receivers]
             made = _all_done("/v1/addresses", await api.insist("/v1/addresses", asked))
             addresses |= {receiver: answer["address"] for receiver, answer in zip(receivers, made, strict=True)}
@@ -134,7 +134,7 @@ class Drive:
 
     async def _submit(self, code: int, lines: Sequence[Line], done: Callable[[int], None]) -> None:
         api, half, waits = self.apis[code], len(lines) // 2, True
-        for chunk in _chunks(lines, LINES_PER_ORDER):
+        for chunk in chunks(lines, LINES_PER_ORDER):
             if waits and self._submitted.get(code, 0) >= half:
                 await self._halfway.wait()
                 waits = False
@@ -160,7 +160,7 @@ class Drive:
         await self._halfway.wait()
         with books.watched(region.database) as orders_taken:
             before = self._submitted[KILLED]
-            await self._until(lambda: _now(orders_taken() > before), COMMITTED_S, f"{KILLED} took no order")
+            await self.until(lambda: _now(orders_taken() > before), COMMITTED_S, f"{KILLED} took no order")
             self.kill.committed = orders_taken() - before
         at = region.kill()
         self._killed.set()
@@ -168,9 +168,9 @@ class Drive:
         self.kill.in_flight = sum(books.undecided(r.database) for r in self.federation.regions)
         self.kill.heads = {r.code: books.heads(r.database) for r in self.federation.regions}
         region.start()
-        await self._until(self.apis[KILLED].linked, START_S, f"region {KILLED} did not come back", self.apis[KILLED])
+        await self.until(self.apis[KILLED].linked, START_S, f"region {KILLED} did not come back", self.apis[KILLED])
         self.kill.ready_s = time.monotonic() - at
-        await self._until(self._caught_up, SETTLE_S, "what was under way at the kill is not decided")
+        await self.until(self._caught_up, SETTLE_S, "what was under way at the kill is not decided")
         self.kill.recovered_s = time.monotonic() - at
 
     async def _caught_up(self) -> bool:
@@ -183,7 +183,7 @@ class Drive:
         """Wait until nothing is under way anywhere."""
         with self.watcher.stage("等待全部到达", "Wait until everything has arrived", len(self.apis)) as done:
             for api in self.apis.values():
-                await self._until(api.settled, SETTLE_S, f"region {api.region.code} still has messages under way", api)
+                await self.until(api.settled, SETTLE_S, f"region {api.region.code} still has messages under way", api)
                 done(1)
 
     async def repeat(self, orders: Mapping[int, Sequence[Line]], zh: str, en: str) -> dict[str, Answer]:
@@ -191,7 +191,7 @@ class Drive:
         answers: dict[str, Answer] = {}
 
         async def again(code: int, lines: Sequence[Line], done: Callable[[int], None]) -> None:
-            for chunk in _chunks(lines, LINES_PER_CALL):
+            for chunk in chunks(lines, LINES_PER_CALL):
                 for line, answer in zip(chunk, await self.apis[code].insist("/v1/transfers", chunk), strict=True):
                     answers[line["key"]] = _answer(answer)
                 done(len(chunk))
@@ -202,7 +202,13 @@ class Drive:
                     group.create_task(again(code, lines, done))
         return answers
 
-    async def _until(self, holds: Callable[[], Any], within_s: float, otherwise: str, api: Api | None = None) -> None:
+    async def repeat_refused(self, code: int, lines: Sequence[Line]) -> None:
+        """Submit once more what one region refused."""
+        refused = [line for line in lines if not self.answers[line["key"]].id]
+        for chunk in chunks(refused, LINES_PER_CALL):
+            await self.apis[code].insist("/v1/transfers", chunk)
+
+    async def until(self, holds: Callable[[], Any], within_s: float, otherwise: str, api: Api | None = None) -> None:
         """Look again and again. Raises Unavailable after `within_s`, and RegionDied when the process has ended."""
         end = time.monotonic() + within_s
         while not await holds():
@@ -244,7 +250,8 @@ def _all_done(path: str, answers: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return answers
 
 
-def _chunks(items: Sequence[T], size: int) -> Iterator[list[T]]:
+def chunks(items: Sequence[T], size: int) -> Iterator[list[T]]:
+    """Runs of at most `size` items."""
     rest = iter(items)
     while chunk := list(islice(rest, size)):
         yield chunk

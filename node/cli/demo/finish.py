@@ -19,6 +19,7 @@ from node.cli.demo.books import Books
 from node.cli.demo.case import Answer, Case, Check
 from node.cli.demo.drive import KILLED, Drive, Line
 from node.cli.demo.process import RegionProcess, run
+from node.cli.demo.restored import RESTORED, Restore, got_back, owes_nothing
 from node.services.office import shanghai_date
 
 ALTERED = 200
@@ -37,7 +38,7 @@ class Outcome:
     told: Mapping[int, Counter[str]]
 
 
-async def examine(drive: Drive, orders: Mapping[int, Sequence[Line]]) -> Outcome:
+async def examine(drive: Drive, orders: Mapping[int, Sequence[Line]], restore: Restore) -> Outcome:
     """Collect, submit everything again, check."""
     regions = drive.federation.regions
     before = {r.code: books.read(r.code, r.database).fingerprint for r in regions}
@@ -61,7 +62,7 @@ async def examine(drive: Drive, orders: Mapping[int, Sequence[Line]]) -> Outcome
         checks.append(await rederived(regions, done))
         checks += await proofs(case, killed, drive.federation.root)
         done(1)
-    checks.append(recovered(drive))
+    checks += [recovered(drive), got_back(restore, found[RESTORED]), owes_nothing(restore)]
     return Outcome(
         checks=checks,
         books=found,

@@ -16,6 +16,7 @@ from node.cli.demo.books import Books
 from node.cli.demo.data import CATEGORIES, CATEGORY_NAMES, MEMBERS, Member
 from node.cli.demo.drive import KILLED, Drive
 from node.cli.demo.finish import Outcome
+from node.cli.demo.restored import RESTORED, Restore
 from node.cli.screen import table
 from node.cli.words import say
 
@@ -23,7 +24,7 @@ UNITS_A_POINT = 100
 """The demonstration's regions count hundredths of a point (deploy/demo/rules.py)."""
 
 
-def as_json(drive: Drive, outcome: Outcome, seconds: float) -> dict[str, Any]:
+def as_json(drive: Drive, restore: Restore, outcome: Outcome, seconds: float) -> dict[str, Any]:
     """The one object of `--json`, without its `ok`. Amounts are smallest units."""
     states = _states(outcome)
     return {
@@ -35,6 +36,13 @@ def as_json(drive: Drive, outcome: Outcome, seconds: float) -> dict[str, Any]:
             "in_flight": states["in_flight"],
         },
         "killed": {"region": KILLED, "recovered_s": round(drive.kill.recovered_s, 3)},
+        "restored": {
+            "region": RESTORED,
+            "messages_lost": restore.lost,
+            "advanced": restore.owed,
+            "given_back_s": round(restore.back_s, 3),
+            "whole_s": round(restore.whole_s, 3),
+        },
         "checks": [
             {"name": check.name, "ok": check.ok, "counted": check.counted}
             | ({} if check.ok else {"against": list(check.against[:5])})
@@ -75,13 +83,14 @@ def _worth(books: Books, category: str) -> int:
 # -- for a person ----------------------------------------------------------------------------------------------------
 
 
-def shown(drive: Drive, outcome: Outcome, seconds: float) -> Iterator[RenderableType]:
+def shown(drive: Drive, restore: Restore, outcome: Outcome, seconds: float) -> Iterator[RenderableType]:
     """The summary, part by part."""
     yield _balances(outcome)
     yield _matrix(outcome)
     yield _outcomes(drive, outcome)
     yield _logs(outcome)
     yield _killed(drive)
+    yield _restored(restore)
     yield _checks(outcome)
     yield _verdict(drive, outcome, seconds)
 
@@ -190,6 +199,18 @@ def _killed(drive: Drive) -> Table:
         [say("当时在途的全部办结，秒", "all that was under way decided, s"), _seconds(kill.recovered_s)],
     ]
     return _right(table(say("中途断电", "The kill"), [say("事项", "What"), say("数值", "Value")], rows), 1)
+
+
+def _restored(restore: Restore) -> Table:
+    rows: list[list[object]] = [
+        [say("恢复到转移前备份的地区", "region restored from before the transfers"), f"{RESTORED} {_name(RESTORED)}"],
+        [say("备份中没有的本地区报文", "messages of its own the backup had not"), restore.lost],
+        [say("由其他地区全部归还，秒", "given back by the others, s"), _seconds(restore.back_s)],
+        [say("期间为居民垫付，积分", "advanced to residents meanwhile, points"), _points(restore.owed)],
+        [say("业务系统重放的转移", "transfers its regional system repeated"), restore.repeated],
+        [say("恢复完整，秒", "whole again, s"), _seconds(restore.whole_s)],
+    ]
+    return _right(table(say("从旧备份恢复", "The restore"), [say("事项", "What"), say("数值", "Value")], rows), 1)
 
 
 def _checks(outcome: Outcome) -> Table:

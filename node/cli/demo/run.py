@@ -16,11 +16,12 @@ from rich.console import Console, RenderableType
 from rich.text import Text
 
 from node.cli import screen
-from node.cli.demo import data, founding, report
+from node.cli.demo import data, founding, report, restored
 from node.cli.demo.api import Api
 from node.cli.demo.drive import Drive
 from node.cli.demo.finish import Outcome, examine
 from node.cli.demo.founding import Federation
+from node.cli.demo.restored import Restore
 from node.cli.faults import Exit, Failed
 from node.cli.screen import Answer
 from node.cli.words import say
@@ -54,12 +55,12 @@ def demo(
     try:
         with founding.somewhere(keep) as root, founding.four_regions(root, loaded, keep=keep) as made:
             try:
-                drive, outcome = asyncio.run(_run(made, loaded))
+                drive, restore, outcome = asyncio.run(_run(made, loaded))
             except BaseExceptionGroup as several:  # the first of what failed side by side is what there is to say
                 raise _first(several) from several
             seconds = time.monotonic() - began
-            value = report.as_json(drive, outcome, seconds)
-            shown = list(report.shown(drive, outcome, seconds))
+            value = report.as_json(drive, restore, outcome, seconds)
+            shown = list(report.shown(drive, restore, outcome, seconds))
             if keep:
                 value["running"] = _running(made)
                 shown += _kept(made)
@@ -88,15 +89,17 @@ def _interrupted() -> Failed:
     return Failed(what, say("可以重新运行。", "Run it again."), Exit.UNAVAILABLE, "interrupted")
 
 
-async def _run(made: Federation, loaded: data.Data) -> tuple[Drive, Outcome]:
+async def _run(made: Federation, loaded: data.Data) -> tuple[Drive, Restore, Outcome]:
     async with AsyncExitStack() as stack:
         apis = {region.code: await stack.enter_async_context(Api(region)) for region in made.regions}
         drive = Drive(federation=made, data=loaded, watcher=Stages(), apis=apis)
         await drive.start()
         orders = drive.orders(await drive.load())
+        backup = await restored.back_up(drive)
         await drive.submit(orders)
         await drive.settle()
-        return drive, await examine(drive, orders)
+        restore = await restored.put_back(drive, backup, orders)
+        return drive, restore, await examine(drive, orders, restore)
 
 
 def _running(made: Federation) -> dict[str, object]:

@@ -194,6 +194,7 @@ def _hear(actor: Actor, value: Any, now: int, nonce: int) -> list[Any]:
                 said = [again] if again else []
             case Ask():
                 said = [handshake.hear_ask(channel, value, back_off_ms=0, status="active")]
+                channel = handshake.hear_asker(channel, value)
             case Standing():
                 channel = handshake.hear_standing(channel, value, nodes)
             case Gap():
