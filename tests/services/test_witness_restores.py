@@ -14,7 +14,7 @@ from node.witness import WitnessFile
 from tests.federation import Pair, TestRegion
 from tests.services.delivery import A, B, ends
 from tests.services.ledger import address, order, points, resident, rows
-from tests.services.restoring import backup, file_of, full_disk, reopen, restore, start, witnessed
+from tests.services.restoring import backup, file_of, full_disk, reopen, restore, sound, start, witnessed
 
 
 @pytest.fixture
@@ -117,6 +117,29 @@ def test_witness_and_database_rolled_back_together_are_not_noticed_by_the_witnes
     assert not a.writer.history.recovering
 
 
+def test_what_a_peer_still_holds_shows_that_witness_and_database_were_rolled_back(tmp_path: Path, made: Pair) -> None:
+    a, b = made.regions[A], made.regions[B]
+    old, to = backup(tmp_path, a), address(b, "B")
+    copyfile(file_of(tmp_path, a), tmp_path / "witness of the backup")
+    a.one(order(to, 20))
+    made.pump()
+    copyfile(tmp_path / "witness of the backup", file_of(tmp_path, a))
+    restore(tmp_path, a, old)
+    before = stored(a)
+    reopen(made)
+    after = stored(a)
+    assert after.recovering
+    assert f"region {B} holds" in after.cause
+    kept = WitnessFile(file_of(tmp_path, a)).kept
+    assert kept is not None
+    assert [link.lineage for link in kept.chain] == [before.lineage, after.lineage]
+    assert kept.commits == after.commits
+    assert points(a, "A") == (70, 0, 0)
+    start(tmp_path, a)
+    assert stored(a) == after
+    sound(made)
+
+
 def test_a_witness_rolled_back_alone_misses_a_restore_to_the_same_commit_only(tmp_path: Path, made: Pair) -> None:
     a = made.regions[A]
     copyfile(file_of(tmp_path, a), tmp_path / "old witness")
@@ -192,6 +215,9 @@ def test_a_standby_that_lagged_and_took_over_is_a_restore(tmp_path: Path, made: 
         a.one(spend(5, "again"))
     assert stored(a).recovering
     assert not any(channel.ready for channel in a.writer.channels.values())
+    reopen(made)
+    assert stored(a).merged == {B}
+    sound(made)
 
 
 def test_nobody_is_answered_while_the_witness_has_no_room(tmp_path: Path, made: Pair) -> None:
