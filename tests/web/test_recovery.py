@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
-from node.witness import WitnessInMemory
+from node.services.watch import Watch
+from node.witness import WitnessFile, WitnessInMemory
 from tests.federation import Pair
+from tests.services.restoring import full_disk
 from tests.web.conftest import HANGZHOU, NINGBO
 from tests.web.nodes import Caller, RunningNode, serve, stop
 
@@ -20,6 +24,25 @@ async def restored(two: Pair):  # type: ignore[no-untyped-def]
     await caller.resident("A", 100)
     yield caller
     await stop(caller)
+
+
+async def test_readiness_fails_while_the_witness_has_no_room(restored: Caller, tmp_path: Path) -> None:
+    region, file = restored.region, tmp_path / "witness"
+    witness = WitnessFile(file)
+    assert region.witness is not None
+    assert region.witness.kept is not None
+    witness.write(region.witness.kept)
+    witness.close()
+    region.writer._watch = Watch(region.office, witness)
+    with full_disk(file):
+        award = {"account": "A", "category": "moral", "amount": 7, "key": "seven"}
+        assert (await restored.post("/v1/awards", award, 503))["reason"] == "witness_failed"
+        ready = await restored.get("/readyz", 503)
+        (check,) = [check for check in ready["checks"] if check["name"] == "database"]
+        assert "Nobody is answered until it can" in check["detail"]
+    await restored.get("/readyz")
+    await restored.post("/v1/awards", award, 201)
+    assert (await restored.get("/v1/accounts/A"))["balances"][0]["available"] == 107
 
 
 SPEND = {"account": "A", "category": "moral", "amount": 40, "key": "tea"}
