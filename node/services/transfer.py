@@ -176,7 +176,8 @@ def _hold(command: Order, transfer_id: bytes, digest: bytes, office: Office, bat
         to = address.read(command.address)
     except Malformed as error:
         raise Refused(Reason.ADDRESS_UNKNOWN, str(error)) from None
-    if batch.passages.get(to.region) is not office.roster:  # asked once a batch, not by each of its orders
+    # Asked once a batch, not by each of its orders; never of what left before: its destination refuses it, if need be.
+    if not forced and batch.passages.get(to.region) is not office.roster:
         check_destination(office, to.region, batch.today)
         batch.passages[to.region] = office.roster
     terms = agreed_terms(office, to.region, command.category, command.purpose)

@@ -8,6 +8,7 @@ import os
 import sys
 from collections import Counter
 from concurrent.futures import ProcessPoolExecutor
+from itertools import repeat
 
 import structlog
 from rich.console import Console
@@ -25,13 +26,14 @@ def main() -> int:
     parser.add_argument("--seeds", type=int, default=500, help="how many histories (default: %(default)s)")
     parser.add_argument("--first", type=int, default=0, help="the first seed")
     parser.add_argument("--seed", type=int, help="this one alone")
+    parser.add_argument("--restores", action="store_true", help="histories in which regions come back from backups")
     parser.add_argument("--trace", action="store_true", help="with --seed: print everything that happened")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="processes (default: %(default)s)")
     options = parser.parse_args()
     _be_quiet()
     if options.seed is not None:
-        return _one(options.seed, trace=options.trace)
-    return _many(range(options.first, options.first + options.seeds), options.jobs)
+        return _one(options.seed, trace=options.trace, restores=options.restores)
+    return _many(range(options.first, options.first + options.seeds), options.jobs, restores=options.restores)
 
 
 def _be_quiet() -> None:
@@ -39,26 +41,26 @@ def _be_quiet() -> None:
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
 
 
-def _one(seed: int, *, trace: bool) -> int:
-    count, failure, world = play(seed)
+def _one(seed: int, *, trace: bool, restores: bool) -> int:
+    count, failure, world = play(seed, restores=restores)
     if trace:
         sys.stdout.write("\n".join(world.log) + "\n")
     sys.stdout.write(f"seed {seed}: {failure.what if failure else 'every promise held'}\n{_told(count)}\n")
     return 1 if failure else 0
 
 
-def _chunk(seeds: range) -> tuple[int, Counter[str], list[Failure]]:
+def _chunk(seeds: range, restores: bool) -> tuple[int, Counter[str], list[Failure]]:
     count: Counter[str] = Counter()
     failures = []
     for seed in seeds:
-        counted, failure, _ = play(seed)
+        counted, failure, _ = play(seed, restores=restores)
         count += counted
         if failure is not None:
             failures.append(failure)
     return len(seeds), count, failures
 
 
-def _many(seeds: range, jobs: int) -> int:
+def _many(seeds: range, jobs: int, *, restores: bool) -> int:
     console = Console(stderr=True)
     count: Counter[str] = Counter()
     failures: list[Failure] = []
@@ -69,7 +71,7 @@ def _many(seeds: range, jobs: int) -> int:
         ProcessPoolExecutor(max_workers=max(1, jobs), initializer=_be_quiet) as pool,
     ):
         task = progress.add_task("histories", total=len(seeds))
-        for done, counted, failed in pool.map(_chunk, chunks):
+        for done, counted, failed in pool.map(_chunk, chunks, repeat(restores)):
             progress.advance(task, done)
             count += counted
             failures += failed

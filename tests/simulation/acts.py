@@ -142,6 +142,36 @@ def _roster(world: World, region: SimRegion) -> None:
     region.adopt(world.rosters[region.office.roster.version :])
 
 
+def _backup(world: World, region: SimRegion) -> None:
+    if not region.disk.gone:
+        world.say(region, f"backup {len(region.shelf.backups)}")
+        region.shelf.put(region.disk.driver)
+
+
+def _restore(world: World, region: SimRegion) -> None:
+    """Any backup, of this history or of one that was left."""
+    backups = region.shelf.backups
+    if not backups:
+        return
+    at = world.chance.randrange(len(backups))
+    world.say(region, f"RESTORE backup {at} of {len(backups)}{', which is void' * backups[at].void}")
+    if world.chance.random() < 0.05 and not backups[at].void:
+        region.lose_witness()
+    world.restore(region, backups[at])
+
+
+def _go_on(world: World, region: SimRegion) -> None:
+    """The regional system repeats some of what it was told is done."""
+    count = world.clients[region.code].go_on(world.chance.choice([1, 3, 10, 100]))
+    if count:
+        world.say(region, f"is asked again {count} things it did before the restore")
+
+
+def _fail_witness(world: World, region: SimRegion) -> None:
+    """The next write of the witness fails, or the process dies of it."""
+    region.kept.fails = world.chance.choice(list(When))
+
+
 Act = Callable[[World, SimRegion], None]
 ACTS: dict[Act, int] = {
     _command: 34, _repeat: 4, _commit: 14, _deliver: 44, _post: 22, _look: 2, _post_late: 3, _post_otherwise: 5,
@@ -150,13 +180,18 @@ ACTS: dict[Act, int] = {
 """What can happen, and how often against each other."""
 
 
+RESTORING: dict[Act, int] = ACTS | {_backup: 5, _restore: 3, _go_on: 10, _tick: 14, _fail_witness: 1, _time: 2}
+"""The same where regions come back from backups."""
+
+
 def run(world: World) -> None:
     """All steps, then quiet."""
     world.begin()
+    acts = RESTORING if world.restores else ACTS
     for n in range(world.steps):
         world.pass_time(world.chance.choice([1, 20, 300]))
         region = world.regions[world.chance.choice(world.codes)]
-        world.chance.choices(list(ACTS), list(ACTS.values()))[0](world, region)
+        world.chance.choices(list(acts), list(acts.values()))[0](world, region)
         if n % 5 == 4:
             world.check()
     world.quiesce()

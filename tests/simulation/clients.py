@@ -13,11 +13,12 @@ from gateway.protocol import limits
 from gateway.protocol.address import ALIAS_BYTES, Address, write
 from gateway.protocol.errors import Refused
 from gateway.protocol.values import Evidence, Purpose, Reason
+from node.errors import Recovering
 from node.ledger.accounts import AccountState
 from node.ledger.lots import add_days
 from node.services.account import OpenAccount, SetAccountState
 from node.services.address import AddressAnswer, NewAddress
-from node.services.award import Award
+from node.services.award import Award, Granted
 from node.services.expiry import Sweep
 from node.services.offer import Review
 from node.services.reversal import AskReversal
@@ -25,6 +26,7 @@ from node.services.spend import Spend
 from node.services.transfer import Cancel, Order, Placed
 from tests.federation import CATEGORIES
 from tests.simulation.region import Job, SimRegion
+from tests.simulation.repeating import Repeating
 from tests.simulation.violation import Violation
 
 CONFLICTS = {Reason.CONFLICT_DIFFERENT_CONTENT, Reason.CONFLICT_DIFFERENT_AMOUNT}
@@ -67,6 +69,9 @@ class Client:
     accounts: list[str] = field(default_factory=list)
     made: int = 0
     calm: bool = False  # no new business: only what is open is brought to its end
+    told: list[str] = field(default_factory=list)  # keys of what was done, in the order of the answers
+    forgotten: set[str] = field(default_factory=set)  # keys whose answers the node may not remember
+    repeating: Repeating | None = None
 
     # -- beginning ---------------------------------------------------------------------------------------------------
 
@@ -104,11 +109,12 @@ class Client:
 
     def repeat(self) -> Job | None:
         """The same again, or something else under the same key."""
-        if not self.keys:
+        keys = [key for key in self.keys if key not in self.forgotten and not self._is_unsure(self.keys[key])]
+        if not keys:
             return None
-        asked = self.keys[self.chance.choice(list(self.keys))]
+        asked = self.keys[self.chance.choice(keys)]
         command = self.chance.choice(asked.contents)
-        if self.chance.random() < 0.3 and not self.calm:
+        if self.chance.random() < 0.3 and not self.calm and not self._recovering:
             command = self._other(command)
         return self.job(command)
 
@@ -121,12 +127,59 @@ class Client:
 
     def unanswered(self) -> list[Any]:
         """What nobody knows the outcome of."""
-        return [content for asked in self.keys.values() if asked.done is None for content in asked.contents]
+        open_keys = [asked for asked in self.keys.values() if asked.done is None and not self._is_unsure(asked)]
+        return [content for asked in open_keys for content in asked.contents]
+
+    @property
+    def _recovering(self) -> bool:
+        return self.region.writer.history.recovering
+
+    def _is_unsure(self, asked: Key) -> bool:
+        """One of several contents may have been done and be on its way back: only a node that is whole knows which."""
+        return asked.done is None and len(asked.contents) > 1 and self._recovering
+
+    # -- after a restore ---------------------------------------------------------------------------------------------
+
+    def restored(self) -> None:
+        """The node came back from a backup. A refusal once told is final: that key is not used again."""
+        for key, asked in self.keys.items():
+            if asked.done is None:
+                continue
+            if isinstance(asked.done, AskReversal) and not isinstance(asked.answer, Refused):
+                asked.contents, asked.done, asked.answer = [asked.done], None, None  # asked again once it is whole
+            else:
+                self.forgotten.add(key)
+        self.told = [key for key in self.told if self.keys[key].done is not None]
+        self.repeating = None
+
+    def go_on(self, count: int) -> int:
+        """Repeat some of what was acknowledged, where the node says that it recovers. Returns how much."""
+        history = self.region.writer.history
+        if not history.recovering or history.replayed:
+            return 0
+        if self.repeating is None or self.repeating.lineage != history.lineage:
+            done = [self.keys[key].done for key in self.told]
+            again = [altered(c, replayed=True) if isinstance(c, Order | Spend) else c for c in done]
+            self.repeating = Repeating(self, again)
+        return self.repeating.go_on(count)
+
+    def hear_again(self, command: Any, answer: Any) -> None:
+        """What was acknowledged is done again, or still is."""
+        asked = self.keys[command.key]
+        if isinstance(answer, Exception):
+            raise Violation(f"{self.region.code}: {command} was acknowledged before the restore and is now {answer!r}")
+        if isinstance(answer, Granted):
+            asked.answer = replace(asked.answer, lot=answer.lot)
+        if essence(asked.answer) != essence(answer):
+            raise Violation(f"{self.region.code}: {command} was answered {asked.answer!r}, then {answer!r}")
+        self.forgotten.discard(command.key)
 
     # -- what is answered --------------------------------------------------------------------------------------------
 
     def _hear(self, command: Any, answer: Any) -> None:
         asked = self.keys[command.key]
+        if isinstance(answer, Recovering):
+            return  # nothing was decided
         if isinstance(answer, Exception) and not isinstance(answer, Refused):
             raise Violation(f"{self.region.code}: {command} is answered {answer!r}")
         if isinstance(answer, Refused) and answer.reason in CONFLICTS:
@@ -135,6 +188,8 @@ class Client:
             return
         if asked.done is None:
             asked.done, asked.answer = command, answer
+            if not isinstance(answer, Refused):
+                self.told.append(command.key)
         elif asked.done != command:
             raise Violation(f"{self.region.code}: key {command.key} did {asked.done}, then also {command}")
         elif essence(asked.answer) != essence(answer):
@@ -216,7 +271,9 @@ class Client:
         accept = self.chance.random() < 0.7
         return [Review(source=source, id=transfer_id, accept=accept, by="clerk") for transfer_id, source in found]
 
-    def _state(self) -> SetAccountState:
+    def _state(self) -> SetAccountState | None:
+        if self._recovering:
+            return None
         states = [AccountState.FROZEN, AccountState.OPEN, AccountState.OPEN, AccountState.CLOSED]
         return SetAccountState(name=self._account(), state=self.chance.choice(states))
 

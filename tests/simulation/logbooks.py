@@ -20,24 +20,43 @@ class LogWatch:
         self.inn: dict[tuple[int, int], list[bytes]] = {}  # -> frames as their destination has them
         self.final: dict[tuple[int, int], int] = {}
         self._receipts: dict[int, int] = {}
+        self._furthest: dict[tuple[int, int], int] = {}  # the most of a log that its destination ever held
+
+    def restored(self, region: SimRegion) -> None:
+        """What the region has is read anew: its own logs, and its copies of the others'."""
+        code = region.code
+        for log in [log for log in {*self.out, *self.inn} if code in log]:
+            if log[0] == code:
+                self.out.pop(log, None)
+                self.final.pop(log, None)
+            else:
+                self.inn.pop(log, None)
+        self._receipts.pop(code, None)
 
     def check(self) -> None:
         """Raises Violation."""
-        for code, region in self.regions.items():
+        # Where the witness failed behind a commit, the region reads what became of it with the next one.
+        told = {code: region for code, region in self.regions.items() if not region.is_in_doubt()}
+        for code, region in told.items():
             for peer, channel in region.writer.channels.items():
                 self._grow(region, code, peer, channel)
-                if channel.condition is not Condition.OPEN:
+                returning = channel.condition is Condition.RESTORED and region.is_behind(peer)
+                if channel.condition is not Condition.OPEN and not returning:
                     raise Violation(f"{code} finds its channel to an honest {peer} {channel.condition.name}")
         for (source, destination), held in self.inn.items():
             said = self.out.get((source, destination), [])
-            if said[: len(held)] != held:
+            final = self.final.get((source, destination), 0)
+            furthest = max(len(held), self._furthest.get((source, destination), 0))
+            self._furthest[source, destination] = furthest
+            known = min(final, len(held)) if self.regions[source].is_behind(destination) else len(held)
+            if said[:known] != held[:known]:
                 known = next((i for i, (a, b) in enumerate(zip(said, held, strict=False)) if a != b), len(said))
                 raise Violation(
                     f"{destination} holds {len(held)} frames of {source}, who says others from number {known} on"
                 )
-            if len(held) < self.final.get((source, destination), 0):
-                raise Violation(f"{source} believes {destination} to hold more than the {len(held)} frames it has")
-        for region in self.regions.values():
+            if furthest < final:
+                raise Violation(f"{source} believes {destination} to hold more than the {furthest} frames it ever had")
+        for region in told.values():
             self._check_receipts(region)
 
     def _grow(self, region: SimRegion, code: int, peer: int, channel: Channel) -> None:
@@ -73,11 +92,14 @@ def root_of(frames: list[bytes]) -> bytes:
 
 
 def check_pairs(ledgers: dict[int, LedgerWatch]) -> None:
-    """No two regions may ever have decided a transfer differently. Raises Violation."""
+    """No two regions may ever have decided a transfer differently, but for one that has lost what it decided and not
+    got it back yet. Raises Violation."""
     states = {code: ledger.by_id() for code, ledger in ledgers.items()}
     for code, transfers in states.items():
         for (transfer_id, source), mine in transfers.items():
             if source != code:
+                continue
+            if ledgers[mine.destination].region.is_behind(source):
                 continue
             theirs = states[mine.destination].get((transfer_id, source))
             if not fit(mine, theirs):

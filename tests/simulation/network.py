@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from gateway.protocol import codec
-from gateway.protocol.values import Delivered, Epoch, Head, Log, Message, Receipt, Signed
+from gateway.protocol.values import Delivered, Epoch, Head, Log, Message, Page, Receipt, Signed
 from gateway.transport import messages
 from tests.simulation.violation import Violation
 
@@ -35,6 +35,13 @@ class Network:
     _roots: dict[tuple[Log, Epoch, int], bytes] = field(default_factory=dict)
     _receipts: dict[tuple[Log, Epoch, int], bytes] = field(default_factory=dict)
     _furthest: dict[tuple[Log, Epoch], int] = field(default_factory=dict)
+    _receipted: dict[tuple[Log, Epoch, int], bytes] = field(default_factory=dict)  # roots, whatever was forgotten
+
+    def restored(self, code: int) -> None:
+        """A region has forgotten when it received what: its receipts begin anew, over the very same frames."""
+        for kept in (self._receipts, self._furthest):
+            for of in [of for of in kept if of[0].destination == code]:
+                del kept[of]
 
     def send(self, source: int, destination: int, message: Message) -> Packet:
         """Put a message under way; what it signs is remembered."""
@@ -45,6 +52,8 @@ class Network:
             what = self._witness_receipt(source, heard.receipt)
         elif isinstance(heard, Signed):
             what = type(codec.decode_payload(heard.payload_type, heard.payload)).__name__
+        elif isinstance(heard, Page):
+            what = self._witness_page(source, heard)
         elif not isinstance(heard, messages.Unknown) and hasattr(heard, "head"):
             what = self._witness_head(source, heard.head)
         packet = Packet(source, destination, data, what)
@@ -61,9 +70,20 @@ class Network:
                 raise Violation(f"{source} signs two histories of {size} frames of one log and epoch")
         return f"Envelope[{head.first},{head.size})"
 
+    def _witness_page(self, source: int, page: Page) -> str:
+        if page.head is not None:
+            self._witness_head(source, page.head)
+        seen = page.seen
+        if seen is not None and seen.head is not None:
+            self._witness_head(source, seen.head)
+        beside = f" with [{seen.first},{seen.first + len(seen.frames)})" if seen is not None else ""
+        return f"Page[{page.first},{page.first + len(page.frames)}){beside}"
+
     def _witness_receipt(self, source: int, signed: Signed) -> str:
         receipt = codec.decode_payload(signed.payload_type, signed.payload)
         assert isinstance(receipt, Receipt)
+        if self._receipted.setdefault((receipt.log, receipt.epoch, receipt.size), receipt.root) != receipt.root:
+            raise Violation(f"{source} receipts two histories of {receipt.size} frames of one log and epoch")
         if self._receipts.setdefault((receipt.log, receipt.epoch, receipt.size), signed.payload) != signed.payload:
             raise Violation(f"{source} signs two different receipts for {receipt.size} frames of one epoch")
         furthest = self._furthest.get((receipt.log, receipt.epoch), 0)

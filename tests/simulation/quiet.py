@@ -31,10 +31,21 @@ def check_everything(world: World) -> None:
     check_channels(world)
     for code, ledger in world.ledgers.items():
         check_nothing_open(code, ledger)
+        check_whole(world, code)
         check_commands(world.clients[code], ledger)
     check_transfers(world)
     check_value(world)
     check_derivation(world)
+
+
+def check_whole(world: World, code: int) -> None:
+    """Nothing recovers any more, and nobody owes anything, unless two regions lost the same at once."""
+    history = world.regions[code].writer.history
+    if history.recovering:
+        raise Violation(f"{code} is still recovering")
+    world.count["owed by a region"] += history.owed > 0
+    if history.owed and not world.overlap:
+        raise Violation(f"{code} is owed {history.owed} that nobody covers")
 
 
 def check_derivation(world: World) -> None:
@@ -112,7 +123,7 @@ def check_value(world: World) -> None:
         residents = issued = crossed = 0
         for ledger in world.ledgers.values():
             residents += ledger.total("", category, resident=True)
-            issued -= ledger.total("#issuer", category)
+            issued -= ledger.total("#issuer", category) + ledger.total("#recovery", category)
             issued -= ledger.total("#redeemed", category) + ledger.total("#breakage", category)
             for t in ledger.transfers.values():
                 if t.source == ledger.region.code and t.state is State.POSTED:

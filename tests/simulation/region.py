@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -11,11 +12,13 @@ from gateway.protocol.channel import Channel, is_open
 from gateway.protocol.errors import ProtocolError
 from gateway.protocol.transfer import Terms
 from gateway.protocol.values import Envelope, Fault, Head, Message, Signed
-from node.errors import Unavailable
+from node.errors import Recovering, Unavailable
 from node.services import founding
 from node.services.handshake import Begin
+from node.witness import begin
 from tests.federation import Clock, TestRegion
-from tests.simulation.disk import Disk
+from tests.simulation.backups import Shelf, SimWitness
+from tests.simulation.disk import Crash, Disk
 from tests.simulation.violation import Violation
 
 
@@ -41,6 +44,8 @@ class SimRegion(TestRegion):
         self.disk = Disk()
         self.inbox: list[Job] = []
         self.starts = 0
+        self.shelf = Shelf()
+        self.has_lost_witness = False
         self.odd = False  # it was made to say what no service says
         super().__init__(code, signed_roster, terms, store=self.disk, clock=clock, seed=seed)  # type: ignore[arg-type]
 
@@ -49,7 +54,40 @@ class SimRegion(TestRegion):
         self.inbox.clear()
         self.seen: dict[int, Channel] = {}  # channels as somebody in this process has read them
         self.starts += 1
-        super().start()
+        while True:
+            try:
+                super().start()
+                return
+            except (Crash, Unavailable):  # it dies as it starts, or what it needs is not there: it is started again
+                self.disk.gone = False
+
+    def watch(self) -> None:
+        """From now on a witness outside the database tells of a restore."""
+        history = self.writer.history
+        self.witness = self.kept = SimWitness(begin(self.code, history.lineage))
+        self.start()
+
+    def lose_witness(self) -> None:
+        """The file is gone: the next process finds none, and no void backup can be told from a good one."""
+        self.has_lost_witness = True
+        self.witness = self.kept = SimWitness()
+
+    def put_back(self, copy: sqlite3.Connection) -> None:
+        """A process starts on another database. Raises BadInput where that must not be used."""
+        self.disk.gone, self.disk.fault, self.kept.fails = False, None, None
+        copy.backup(self.disk.driver)
+        with self.disk.store.read() as conn:
+            self.office.roster = founding.trust(conn, [])
+        self.start()
+
+    def is_in_doubt(self) -> bool:
+        """Whether the process does not know yet what its last commit has become."""
+        return bool(self.rows("SELECT commits FROM history")[0][0] != self.writer.history.commits)
+
+    def is_behind(self, peer: int) -> bool:
+        """Whether the region was restored and what the peer holds has not come back yet."""
+        history = self.writer.history
+        return history.recovering and peer not in history.merged
 
     def adopt(self, rosters: Sequence[Signed]) -> None:
         """Take newer rosters in, as the transport hands them over."""
@@ -88,7 +126,7 @@ class SimRegion(TestRegion):
             raise Violation(f"{self.code} gives {len(answers)} answers to {len(jobs)} commands")
         said = []
         for job, answer in zip(jobs, answers, strict=True):
-            if isinstance(answer, Exception) and not isinstance(answer, ProtocolError):
+            if isinstance(answer, Exception) and not isinstance(answer, ProtocolError | Recovering):
                 raise Violation(f"{self.code} trips over {job}: {answer!r}") from answer
             if job.peer:
                 said.append((job, self._answers(job, answer)))

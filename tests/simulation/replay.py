@@ -19,14 +19,16 @@ class Failure:
     what: str
     trace: tuple[str, ...]
     is_broken_promise: bool  # or else an error of the simulation itself
+    restores: bool = False
 
     def __str__(self) -> str:
-        return f"seed {self.seed}: {self.what}\nreplay: python -m tests.simulation --seed {self.seed} --trace"
+        kind = " --restores" if self.restores else ""
+        return f"seed {self.seed}: {self.what}\nreplay: python -m tests.simulation{kind} --seed {self.seed} --trace"
 
 
-def play(seed: int) -> tuple[Counter[str], Failure | None, World]:
+def play(seed: int, *, restores: bool = False) -> tuple[Counter[str], Failure | None, World]:
     """One whole history. Returns what happened, counted, and what went wrong."""
-    world = World(seed)
+    world = World(seed, restores=restores)
     failure = None
     try:
         run(world)
@@ -34,12 +36,13 @@ def play(seed: int) -> tuple[Counter[str], Failure | None, World]:
         # Whatever a region does, it never trips over itself: any error is a failure of the seed.
         what = str(fault) if isinstance(fault, AssertionError) else repr(fault)
         failure = Failure(
-            seed=seed, what=what or repr(fault), trace=tuple(world.log), is_broken_promise=isinstance(fault, Violation)
-        )
+            seed=seed, what=what or repr(fault), trace=tuple(world.log),
+            is_broken_promise=isinstance(fault, Violation), restores=restores,
+        )  # fmt: skip
     world.close()
     return world.count, failure, world
 
 
-def play_all(seeds: Iterable[int]) -> list[Failure]:
+def play_all(seeds: Iterable[int], *, restores: bool = False) -> list[Failure]:
     """Many, one after another."""
-    return [failure for seed in seeds if (failure := play(seed)[1]) is not None]
+    return [failure for seed in seeds if (failure := play(seed, restores=restores)[1]) is not None]

@@ -13,9 +13,10 @@ from gateway.protocol.errors import ProtocolError, SkewedClock
 from gateway.protocol.transfer import Terms
 from gateway.protocol.values import Message, Signed
 from gateway.transport import messages
-from node.errors import Unavailable
+from node.errors import BadInput, Unavailable
 from node.services.handshake import HearReceipt
 from tests.federation import CATEGORIES, NOW_MS, Clock, found_federation
+from tests.simulation.backups import Backup, copied
 from tests.simulation.clients import Client
 from tests.simulation.disk import Crash
 from tests.simulation.ledgers import LedgerWatch
@@ -41,8 +42,9 @@ class World:
     """See the module. Raises Violation where a promise is broken. Without `terms` they are drawn as well."""
 
     def __init__(
-        self, seed: int, *, codes: tuple[int, ...] = (), terms: dict[tuple[int, int, str], Terms] | None = None
-    ) -> None:
+        self, seed: int, *, codes: tuple[int, ...] = (), terms: dict[tuple[int, int, str], Terms] | None = None,
+        restores: bool = False,
+    ) -> None:  # fmt: skip
         self.seed = seed
         self.chance = random.Random(seed)
         self.codes = codes or CODES[: self.chance.choice([2, 2, 2, 3, 3, 4])]
@@ -67,7 +69,11 @@ class World:
             self.regions[code] = region
             self.clients[code] = Client(region, peers, random.Random(f"{seed} client {code}"), addresses)
             self.ledgers[code] = LedgerWatch(region)
+            if restores:
+                region.watch()
         self.logs = LogWatch(self.regions)
+        self.restores = restores
+        self.overlap = False  # two regions were recovering at once: what both have lost is nobody's fault
 
     def begin(self) -> None:
         """Residents come in; as a rule all nodes have met before anything goes wrong."""
@@ -164,6 +170,29 @@ class World:
         """For the trace."""
         self.log.append(f"{self.clock - NOW_MS:>12} {region.code if region else '      '} {what}")
 
+    def restore(self, region: SimRegion, backup: Backup) -> None:
+        """The region comes back from a backup; from one of a history that was left it must refuse to start."""
+        self.logs.check()
+        before = copied(region.disk.driver)
+        try:
+            region.put_back(backup.copy)
+        except BadInput:
+            if not backup.void and not region.has_lost_witness:
+                raise Violation(f"{region.code} refuses to start on a backup that is good") from None
+            self.count["abandoned"] += 1
+            region.put_back(before)
+            return
+        if backup.void:
+            raise Violation(f"{region.code} runs on a history that was left")
+        self.count["restore"] += 1
+        region.shelf.went_back_to(backup)
+        code = region.code
+        self.overlap |= any(r.is_behind(code) for r in self.regions.values() if r is not region)
+        self.ledgers[code] = LedgerWatch(region, restored=True)
+        self.logs.restored(region)
+        self.network.restored(code)
+        self.clients[code].restored()
+
     # -- running -----------------------------------------------------------------------------------------------------
 
     def check(self) -> None:
@@ -180,6 +209,8 @@ class World:
         for region in self.regions.values():
             region.clock.skew_ms = 0
             region.disk.fault, region.disk.gone = None, False
+            if self.restores:
+                region.kept.fails = None
             region.adopt(self.rosters[region.office.roster.version :])
         for client in self.clients.values():
             client.calm = True
@@ -193,6 +224,7 @@ class World:
             busy = False
             for code, client in self.clients.items():
                 region = self.regions[code]
+                busy |= client.go_on(1000) > 0 or region.writer.history.recovering
                 for content in client.unanswered():
                     client.job(content)
                 busy |= client.calm and client.decide_all() > 0
