@@ -17,6 +17,7 @@ from gateway.protocol.values import Evidence, Purpose
 from node.cli.demo import about_logs, about_points, about_transfers, books
 from node.cli.demo.case import Answer, Case
 from node.cli.demo.data import Data, Fate
+from node.cli.demo.restored import Restore, got_back, owes_nothing
 from node.services.account import OpenAccount
 from node.services.address import NewAddress
 from node.services.award import Award
@@ -240,3 +241,41 @@ def test_a_broken_promise_is_found(sound: Case, fault: str) -> None:
 
 def test_every_check_has_a_fault_that_it_finds(sound: Case) -> None:
     assert {name for name, _ in FAULTS.values()} == {check(sound).name for check in CHECKS}
+
+
+# -- the region that was restored ------------------------------------------------------------------------------------
+
+
+def restore(case: Case, **after: Any) -> Restore:
+    """The first region was put back and has everything again."""
+    told = {"recovering": False, "owed": 0, **after}
+    return Restore(before=case.books[A], lost=3, repeated=3, after=told)
+
+
+def test_a_restored_region_that_has_everything_again_keeps_both_promises(sound: Case) -> None:
+    assert got_back(restore(sound), sound.books[A]).ok
+    assert owes_nothing(restore(sound)).ok
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda case: in_log(case, lambda frames: frames[:-1]),
+        lambda case: in_log(case, lambda frames: [frames[0] + b"x", *frames[1:]]),
+        lambda case: transfer(case, state=State.HELD),
+        lambda case: transfer(case, amount=3),
+        lambda case: in_books(case, transfers=case.books[A].transfers[:-1]),
+    ],
+    ids=["a message lacks", "a message differs", "still held", "another amount", "a transfer lacks"],
+)
+def test_what_a_restored_region_lacks_is_found(sound: Case, change: Callable[[Case], Case]) -> None:
+    assert not got_back(restore(sound), change(sound).books[A]).ok
+
+
+def test_a_restore_that_lost_nothing_shows_nothing(sound: Case) -> None:
+    assert not got_back(replace(restore(sound), lost=0), sound.books[A]).ok
+
+
+@pytest.mark.parametrize("after", [{"recovering": True}, {"owed": 1}])
+def test_a_region_that_is_not_whole_or_owes_is_found(sound: Case, after: dict[str, Any]) -> None:
+    assert not owes_nothing(restore(sound, **after)).ok
