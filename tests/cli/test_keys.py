@@ -8,8 +8,7 @@ from pathlib import Path
 import pytest
 
 from node import config
-from tests.cli.commands import Hutong
-from tests.cli.test_federation import card, make_federation, make_region, sign
+from tests.cli.commands import Hutong, card, make_federation, make_region, sign
 
 
 @pytest.fixture

@@ -6,6 +6,7 @@ import copy
 import sqlite3
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -25,8 +26,7 @@ def twin_of(region: TestRegion, directory: Path) -> TestRegion:
     """A second process of the region over a copy of its database, under the same key."""
     path = directory / "copy.sqlite"
     with region.store.read() as conn:
-        mine = conn.connection.dbapi_connection
-        assert isinstance(mine, sqlite3.Connection)
+        mine: Any = conn.connection.dbapi_connection
         with sqlite3.connect(path) as other:
             mine.backup(other)
         other.close()

@@ -43,7 +43,7 @@ def claims(region: TestRegion) -> list[tuple[int, int, bytes, str, int, int]]:
     c = schema.claim
     with region.store.read() as conn:
         rows = conn.execute(select(c.c.peer, c.c.cause, c.c.id, c.c.category, c.c.amount, c.c.state).order_by(c.c.no))
-        return [tuple(row) for row in rows]  # type: ignore[misc]
+        return [tuple(row) for row in rows]
 
 
 def accept(made: Pair, envelope: Any) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -35,7 +36,7 @@ def adopt(region: TestRegion, *rosters: Signed) -> Roster:
     return region.office.roster
 
 
-def key(signing: SigningKey, **window: int) -> Key:
+def key(signing: SigningKey, **window: Any) -> Key:
     return Key(suite=signing.suite, public_key=signing.public_key, **window)
 
 
