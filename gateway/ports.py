@@ -67,8 +67,8 @@ class Region(Protocol):
 
     async def next(self, peer: int) -> Message | None:
         """The next envelope to send on the stream, already committed and signed, or a question that cannot wait for
-        `tick`; None when there is nothing to send now or the window is full. What was returned once is not returned again until the peer's answers, a new
-        stream or `tick` say that it must be."""
+        `tick`; None when there is nothing to send now or the window is full. What was returned once is not returned
+        again until the peer's answers, a new stream or `tick` say that it must be."""
         ...
 
     async def tick(self, peer: int) -> Sequence[Message]:

@@ -50,4 +50,4 @@ def totals(conn: Connection) -> list[Total]:
     c = schema.claim
     kinds = (c.c.peer, c.c.cause, c.c.state, c.c.category)
     rows = conn.execute(select(*kinds, func.count(), func.sum(c.c.amount)).group_by(*kinds).order_by(*kinds))
-    return [Total(*row[:5], int(row[5])) for row in rows]
+    return [Total(peer, cause, state, category, n, int(amount)) for peer, cause, state, category, n, amount in rows]
