@@ -19,6 +19,7 @@ from node.ledger.derived import UNKNOWN, transfer_row
 from node.ledger.lots import UNSEALED, pack_further
 from node.ledger.postings import Phase
 from node.ledger.rebooked import Rebooked
+from node.ledger.sequence import Sequence
 from node.ledger.sources import Logs, Message
 
 
@@ -46,16 +47,22 @@ class Replay(Rebooked):
 
     def __init__(self, me: int, codes: Mapping[int, str], logs: Logs) -> None:
         super().__init__(me)
-        self.said: dict[int, int] = {}  # peer -> messages said to it so far
         self.heard: dict[int, int] = {}  # peer -> frames of its log decided so far
         self.returning: dict[int, int] = {}  # balance -> units on their way back into its lots
         self._codes, self._logs = codes, logs
+        self._sequence = Sequence(logs)
+        self._restored = False
         self._held: dict[int, _Sent] = {}
         self._held_ids: dict[bytes, int] = {}
         self._promised: dict[bytes, journal.Held] = {}  # request to reverse -> the hold that grants it
         self._unanswered: set[bytes] = set()  # requests that came back after a restore, before their answers
         self._reviewed: dict[int, _Offered] = {}
         self._taken_back: set[int] = set()  # transfers in the place of whose offer stands a cancel
+
+    @property
+    def said(self) -> Mapping[int, int]:
+        """Peer -> messages said to it so far."""
+        return self._sequence.said
 
     def apply(self, entry: journal.AnyEntry) -> None:
         """What one entry of the journal did."""
@@ -106,10 +113,12 @@ class Replay(Rebooked):
                 )
                 self._take(entry.posting, entry.balance, entry.amount, entry.lots)
             case journal.Recovery():
-                pass  # says how the region stood
+                self._restored |= entry.what == "entered"
 
     def finish(self) -> None:
         """The journal has ended: what is still open is as it stands."""
+        for what in [*(() if self._restored else self._sequence.overtaking), *self._sequence.undecided()]:
+            self._fault("said", what)
         for sent in self._held.values():
             self._outgoing(sent, State.HELD, 0, None, None)
         for no, offered in self._reviewed.items():
@@ -125,17 +134,11 @@ class Replay(Rebooked):
         self, peer: int, kind: Kind, reply: bool, id_: bytes, reason: int = 0
     ) -> tuple[int | None, Message | None]:
         """The next message to a peer must be this one. Returns its number, None while it waits, and the message."""
-        at = self._logs.owned(peer, self.said.get(peer, 0))
-        self.said[peer] = at + 1
-        message = self._logs.said(peer, at)
+        at, message = self._sequence.next(peer, kind, reply, id_)
         number = at if at < self._logs.numbered(peer) else None
         if message is None:
             self._fault("said", f"{kind.name} {id_.hex()} was to be number {at} to {peer} and is not there")
-        elif kind == Kind.OFFER and (message.kind, message.reply, message.id) == (Kind.CANCEL, False, id_):
-            pass  # taken back before it was numbered
-        elif (message.kind, message.reply, message.id) != (kind, reply, id_):
-            self._fault("said", f"number {at} to {peer} is not the {kind.name} {id_.hex()} that was decided")
-        elif reason and message.body and codec.decode_refuse(message.body) != reason:
+        elif reason and message.kind == kind and message.body and codec.decode_refuse(message.body) != reason:
             self._fault("said", f"number {at} to {peer} refuses {id_.hex()} for another reason than was decided")
         return number, message
 

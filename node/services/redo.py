@@ -155,7 +155,10 @@ class Doing:
             batch.now_ms, None,
         )  # fmt: skip
         faces = batch.system_balance(clearing(self._peer), category)
-        posting = batch.post(Phase.HOLD, balance, faces, m.frame.amount, transfer=transfer.no, resident=balance)
+        posting = batch.post(
+            Phase.HOLD, balance, faces, m.frame.amount, transfer=transfer.no,
+            resident=balance if account is not None else None,
+        )  # fmt: skip
         transfer.hold = posting
         for lot, units in takes:
             batch.take(posting, lot, units)

@@ -73,7 +73,7 @@ class StoredLogs:
 
     def _out(self, peer: int, log: int) -> Iterator[list[Message]]:
         yield from self._frames(log)
-        o, last = schema.outbox, 0
+        o, last = schema.outbox, -(1 << 62)  # what a restore put back goes before the first row
         while rows := self._conn.execute(
             select(o).where(o.c.peer == peer, o.c.no > last).order_by(o.c.no).limit(4096)
         ).all():

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import logging
 import os
 import sys
 from collections import Counter
@@ -38,7 +37,7 @@ def main() -> int:
 
 def _be_quiet() -> None:
     """Regions log what they refuse; thousands of histories refuse a lot."""
-    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
+    structlog.configure(logger_factory=structlog.ReturnLoggerFactory())
 
 
 def _one(seed: int, *, trace: bool, restores: bool) -> int:

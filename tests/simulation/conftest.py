@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterator
 
 import pytest
@@ -12,6 +11,6 @@ import structlog
 @pytest.fixture(autouse=True)
 def _quiet_logs() -> Iterator[None]:
     """Regions log what they refuse; here they refuse on purpose, and often."""
-    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
+    structlog.configure(logger_factory=structlog.ReturnLoggerFactory())
     yield
     structlog.reset_defaults()
