@@ -19,8 +19,8 @@ from node.ledger.derived import UNKNOWN, transfer_row
 from node.ledger.lots import UNSEALED, pack_further
 from node.ledger.postings import Phase
 from node.ledger.rebooked import Rebooked
-from node.ledger.sequence import Sequence
 from node.ledger.sources import Logs, Message
+from node.ledger.spoken import Spoken
 
 
 class _Sent(NamedTuple):
@@ -50,7 +50,7 @@ class Replay(Rebooked):
         self.heard: dict[int, int] = {}  # peer -> frames of its log decided so far
         self.returning: dict[int, int] = {}  # balance -> units on their way back into its lots
         self._codes, self._logs = codes, logs
-        self._sequence = Sequence(logs)
+        self._spoken = Spoken(logs)
         self._restored = False
         self._held: dict[int, _Sent] = {}
         self._held_ids: dict[bytes, int] = {}
@@ -62,7 +62,7 @@ class Replay(Rebooked):
     @property
     def said(self) -> Mapping[int, int]:
         """Peer -> messages said to it so far."""
-        return self._sequence.said
+        return self._spoken.said
 
     def apply(self, entry: journal.AnyEntry) -> None:
         """What one entry of the journal did."""
@@ -117,7 +117,7 @@ class Replay(Rebooked):
 
     def finish(self) -> None:
         """The journal has ended: what is still open is as it stands."""
-        for what in [*(() if self._restored else self._sequence.overtaking), *self._sequence.undecided()]:
+        for what in [*(() if self._restored else self._spoken.overtaking), *self._spoken.undecided()]:
             self._fault("said", what)
         for sent in self._held.values():
             self._outgoing(sent, State.HELD, 0, None, None)
@@ -134,7 +134,7 @@ class Replay(Rebooked):
         self, peer: int, kind: Kind, reply: bool, id_: bytes, reason: int = 0
     ) -> tuple[int | None, Message | None]:
         """The next message to a peer must be this one. Returns its number, None while it waits, and the message."""
-        at, message = self._sequence.next(peer, kind, reply, id_)
+        at, message = self._spoken.next(peer, kind, reply, id_)
         number = at if at < self._logs.numbered(peer) else None
         if message is None:
             self._fault("said", f"{kind.name} {id_.hex()} was to be number {at} to {peer} and is not there")

@@ -14,7 +14,7 @@ from node.ledger.sources import Logs, Message
 _Key = tuple[int, bool, bytes]
 
 
-class Sequence:
+class Spoken:
     """Per peer, how far its messages have been found. `overtaking` says which were not the next ones."""
 
     def __init__(self, logs: Logs) -> None:
@@ -53,7 +53,7 @@ class Sequence:
 
 
 def is_it(message: Message, kind: Kind, reply: bool, id_: bytes) -> bool:
-    """Whether this is the message; where an offer was taken back before it was numbered a cancel stands in its place."""
+    """Whether this is the message; in the place of an offer taken back before it was numbered stands a cancel."""
     if kind == Kind.OFFER and (message.kind, message.reply, message.id) == (Kind.CANCEL, False, id_):
         return True
     return (message.kind, message.reply, message.id) == (kind, reply, id_)
