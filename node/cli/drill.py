@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import shutil
 import tempfile
 import time
@@ -60,7 +59,7 @@ def drill(
     from node.store.engine import open_store
 
     # What the copy would tell its operator is not about this region.
-    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL + 1))
+    structlog.configure(logger_factory=structlog.ReturnLoggerFactory())
     config, api = load(directory), Api(directory)
     if api.get("recovery")["recovering"]:
         raise Failed(
@@ -128,7 +127,7 @@ def _copy(
         if live.is_sqlite:
             restore.check_file(backup_file, manifest)
         else:
-            base_backup.check(backup_file, manifest, programs)
+            base_backup.check(backup_file, manifest)
     _work(work_s)
     if live.is_sqlite:
         restored = place / "region.sqlite"

@@ -10,7 +10,6 @@ import typer
 from msgspec import to_builtins
 from rich.console import RenderableType
 
-from node.cli.backup import Programs
 from node.cli.command import HERE, Directory, command
 from node.cli.faults import Failed
 from node.cli.screen import Answer, facts, moment, note, progress
@@ -36,7 +35,6 @@ def register(app: typer.Typer) -> None:
 
 def restore(
     file: Annotated[Path, typer.Argument(help=say("备份", "The backup"), show_default=False)],
-    programs: Programs = None,
     directory: Directory = HERE,
 ) -> Answer:
     """Refuses while the node runs, and a backup that is damaged, another region's, or of an abandoned history."""
@@ -55,7 +53,7 @@ def restore(
             say("换一个备份，或改正 hutong.toml 中的 database。", "Name another backup, or correct `database`."),
         )  # fmt: skip
     if database is None:
-        return _postgresql(config, manifest, file, programs, _judge(config, kept, manifest, file))
+        return _postgresql(config, manifest, file, _judge(config, kept, manifest, file))
     with hold(config):
         cause = _judge(config, kept, manifest, file)
         aside = _put_in_place(file, manifest, database)
@@ -141,7 +139,7 @@ def _next(config: Config, cause: str) -> list[RenderableType]:
      节点发现自己被恢复（{cause}），进入恢复状态：不扣居民积分，其余照常。
   2. 各对方地区逐页归还本地区发出过的报文，逐条重做：hutong recovery show --dir {config.directory}
   3. 由地区业务系统重放它已得到确认的命令，然后：
-     hutong recovery replayed --by 姓名 --dir {config.directory}
+     hutong recovery replayed --dir {config.directory}
   4. 恢复状态随之结束。此备份之后的所有备份作废：请重新备份。""",
             f"""Next:
   1. {serve}
@@ -150,18 +148,18 @@ def _next(config: Config, cause: str) -> list[RenderableType]:
   2. Every peer gives back what this region had said, and it is done again:
      hutong recovery show --dir {config.directory}
   3. The regional system repeats every command that it was told is done; then:
-     hutong recovery replayed --by NAME --dir {config.directory}
+     hutong recovery replayed --dir {config.directory}
   4. With that the recovery ends. All backups later than this one are void: take a new one.""",
         ),
     ]
 
 
-def _postgresql(config: Config, manifest: Manifest, file: Path, programs: Path | None, cause: str) -> Answer:
+def _postgresql(config: Config, manifest: Manifest, file: Path, cause: str) -> Answer:
     """The server and its data directory are not this program's: the backup is checked, the steps are told."""
     from node.services import base_backup
 
-    with progress(say("核对备份", "Checking the backup"), None):
-        base_backup.check(file, manifest, programs)
+    with progress(say("核对备份", "Checking the backup"), None) as bar:
+        base_backup.check(file, manifest, lambda done, total: bar.update(bar.task_ids[0], completed=done, total=total))
     steps = [
         say("停止 hutong serve", "stop `hutong serve`"),
         "pg_ctl stop -D PGDATA -m fast",
