@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import structlog
-from sqlalchemy import delete, func, select
+from sqlalchemy import delete, select
 
 from gateway.protocol import channel as channels
 from gateway.protocol import codec, recovery, standing
@@ -95,7 +95,7 @@ def take_in(command: Returned, channel: Channel, office: Office, batch: Batch) -
     if seen is not None and theirs is not None:
         channel = _append_seen(command, channel, seen, theirs, batch)
     batch.set_channel(channel)
-    doing = redo.Doing(command.peer, office, batch, _offered(command))
+    doing = redo.Doing(command.peer, office, batch, _offered(command), said)
     disowned = repair.disowned(batch.conn, command.peer, channel.out)
     hearing = _Hearing(command, first_heard, office, batch)
     for is_mine, at in order:
@@ -206,18 +206,29 @@ def _keep_undecided(
     peer: int, requests: dict[int, Frame], answered: list[tuple[bytes, int | None]], batch: Batch
 ) -> None:
     """Remember the requests whose answer has not come back; forget those whose answer has."""
-    u = schema.undecided
+    u, of_peer = schema.undecided, f"peer = {peer:d}"
     numbers: dict[bytes, list[int]] = {}
     for no, frame in requests.items():
         numbers.setdefault(frame.id, []).append(no)
+    done: list[int] = []  # numbers that came in an earlier page
+    earlier: list[bytes] = []  # ids of which one such number is to be found
     for message_id, number in answered:
         mine = [no for no in numbers.get(message_id, ()) if no in requests and number in (None, no)]
         if mine:
             del requests[mine[0]]
-            continue
-        stored = select(func.min(u.c.number)).where(u.c.peer == peer, u.c.id == message_id)
-        first = number if number is not None else batch.conn.scalar(stored)
-        batch.conn.execute(delete(u).where(u.c.peer == peer, u.c.number == first))
+        elif number is not None:
+            done.append(number)
+        else:
+            earlier.append(message_id)
+    if earlier:
+        stored, known = dict[bytes, list[int]](), set(done)
+        for no, message_id in sorted(bulk.select_in(batch.conn, u, ("number", "id"), "id", earlier, where=of_peer)):
+            if no not in known:
+                stored.setdefault(message_id, []).append(no)
+        for message_id in earlier:
+            done += stored.get(message_id, [])[:1]
+            del stored.get(message_id, [])[:1]
+    bulk.delete_in(batch.conn, u, "number", done, where=of_peer)
     bulk.insert(batch.conn, u, [(peer, no, frame.id, frame.kind) for no, frame in requests.items()])
 
 
@@ -230,10 +241,10 @@ def end(peer: int, office: Office, batch: Batch) -> None:
         return
     batch.conn.execute(delete(u).where(u.c.peer == peer))
     objects = standing.receiving(office.roster, peer, office.me, batch.today)
-    into = batch.books.logs[peer, office.me]
+    into = logs.Reader(batch.conn, batch.books.logs[peer, office.me])
     for row in waiting:
-        frame = codec.decode_frame(logs.frame_at(batch.conn, into, row.number))
-        parsed = receive.parse_body(frame, logs.body_at(batch.conn, into, row.number))
+        frame = codec.decode_frame(into.frame(row.number))
+        parsed = receive.parse_body(frame, into.body(row.number))
         more = Wishes(transfers={frame.id})
         if isinstance(parsed, Offer):
             more.aliases.add(parsed.address)

@@ -7,11 +7,12 @@ came after the backup, the region advances. The redo record sealed into each bod
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Sequence
+from operator import attrgetter, itemgetter
 from typing import NamedTuple
 
 import msgspec
 from cryptography.exceptions import InvalidTag
-from sqlalchemy import select
 
 from gateway.protocol import codec, limits
 from gateway.protocol.errors import PeerFault
@@ -37,6 +38,7 @@ BY = "#recovery"
 
 _read_offer = msgspec.msgpack.Decoder(Redo).decode
 _read_name = msgspec.msgpack.Decoder(str).decode
+_by_expiry = attrgetter("expires", "no")
 
 
 class Record(NamedTuple):
@@ -50,8 +52,8 @@ class Record(NamedTuple):
 
     def wish(self, wishes: Wishes) -> None:
         """What doing it again will look at."""
-        if self.account:
-            wishes.payers.add(self.account)
+        if self.account:  # only an offer has a digest: it takes from lots, an acceptance brings some
+            (wishes.payers if self.digest else wishes.names).add(self.account)
         if self.command:
             wishes.outcomes.add(self.command)
         if self.cites:
@@ -90,16 +92,20 @@ class Message(NamedTuple):
 class Doing:
     """The own messages of one page, in their order."""
 
-    def __init__(self, peer: int, office: Office, batch: Batch, offered: dict[bytes, Offer]) -> None:
-        """`offered`: the offers that came back in the same page, by id."""
+    def __init__(
+        self, peer: int, office: Office, batch: Batch, offered: dict[bytes, Offer], said: Sequence[Frame]
+    ) -> None:
+        """`offered`: the offers that came back in the same page, by id; `said`: the own messages in it."""
         self._peer, self._office, self._batch, self._offered = peer, office, batch, offered
         self._waiting: dict[tuple[int, bool, bytes], int] = {}
         self._dropped: list[int] = []
+        self._into = logs.Reader(batch.conn, batch.books.logs[peer, office.me])
         self.answered: list[tuple[bytes, int | None]] = []  # ids of requests, and their numbers where those are known
         if batch.books.outboxes.get(peer):
-            o = schema.outbox
-            rows = batch.conn.execute(select(o.c.no, o.c.kind, o.c.reply, o.c.id).where(o.c.peer == peer))
-            self._waiting = {(row.kind, bool(row.reply), row.id): row.no for row in rows}
+            ids = [frame.id for frame in said]
+            columns = ("kind", "reply", "id", "no")
+            rows = bulk.select_in(batch.conn, schema.outbox, columns, "id", ids, where=f"peer = {peer:d}")
+            self._waiting = {(kind, bool(reply), id_): no for kind, reply, id_, no in sorted(rows, key=itemgetter(3))}
 
     def again(self, number: int, frame: Frame, body: bytes, record: Record | None) -> None:
         """Do message `number` again. What the backup knows already only gets its number back."""
@@ -189,11 +195,15 @@ class Doing:
         batch = self._batch
         batch.load_lots([balance])
         takes, need = [], amount
-        for lot in sorted(batch.lots_of(balance).values(), key=lambda lot: (lot.expires, lot.no)):
-            units = min(lot.remaining, need) if is_clear(lot, batch.final) else 0
-            if units:
-                takes.append((lot, units))
-                need -= units
+        final = batch.final
+        left = [lot for lot in batch.lots_of(balance).values() if lot.remaining and is_clear(lot, final)]
+        left.sort(key=_by_expiry)
+        for lot in left:
+            units = min(lot.remaining, need)
+            takes.append((lot, units))
+            need -= units
+            if not need:
+                break
         if need:
             takes.append((advance(batch, self._office, balance, category, need), need))
         return takes
@@ -249,8 +259,7 @@ class Doing:
         at = transfer.offered or 0
         said = self._offered.get(transfer.id)
         if said is None:
-            into = batch.books.logs[self._peer, office.me]
-            said = codec.decode_offer(logs.body_at(batch.conn, into, at))
+            said = codec.decode_offer(self._into.body(at))
         transfer.state = State.OFFERED
         if transfer.purpose == Purpose.REVERSAL:
             original = batch.transfers[said.cites, office.me]

@@ -104,10 +104,10 @@ def find(conn: Connection, table: Table, column: str, key: tuple[str, ...], valu
     return None if row is None else row[0]
 
 
-def delete_in(conn: Connection, table: Table, by: str, values: Iterable[Any]) -> int:
-    """Remove every row whose column `by` has one of `values`; returns how many there were."""
+def delete_in(conn: Connection, table: Table, by: str, values: Iterable[Any], where: str = "") -> int:
+    """Remove every row whose column `by` has one of `values`; returns how many there were. `where`: as above."""
     removed = 0
-    for sql, parameters in _in_chunks(conn, _deleting(table, by), table, by, values):
+    for sql, parameters in _in_chunks(conn, _deleting(table, by, where), table, by, values):
         removed += driver_connection(conn).execute(sql, parameters).rowcount
     return removed
 
@@ -204,8 +204,9 @@ def _between(table: Table, by: str, dialect: str) -> str:
 
 
 @cache
-def _deleting(table: Table, by: str) -> str:
-    return f"DELETE FROM {_names((table.name,))} WHERE {_names((by,))}"
+def _deleting(table: Table, by: str, where: str) -> str:
+    condition = f"({where}) AND " if where else ""
+    return f"DELETE FROM {_names((table.name,))} WHERE {condition}{_names((by,))}"
 
 
 @cache

@@ -150,6 +150,32 @@ def frame_at(conn: Connection, log: int, number: int) -> bytes:
     return codec.unpack_frames(segment.frames)[number - segment.first]
 
 
+class Reader:
+    """Frames and bodies of one log, read number by number in about their order: the segment read last is kept."""
+
+    def __init__(self, conn: Connection, log: int) -> None:
+        self._conn, self._log = conn, log
+        self._numbers = range(0)
+        self._frames: list[bytes] = []
+        self._bodies: list[bytes] = []
+
+    def frame(self, number: int) -> bytes:
+        """The bytes of one frame."""
+        self._turn_to(number)
+        return self._frames[number - self._numbers.start]
+
+    def body(self, number: int) -> bytes:
+        """The salted body of one frame; empty when it was erased."""
+        self._turn_to(number)
+        return self._bodies[number - self._numbers.start]
+
+    def _turn_to(self, number: int) -> None:
+        if number not in self._numbers:
+            segment = next(segments(self._conn, self._log, number, 1))
+            self._frames, self._bodies = codec.unpack_frames(segment.frames), codec.unpack_bodies(segment.bodies or b"")
+            self._numbers = range(segment.first, segment.size)
+
+
 def erase_body(conn: Connection, log: int, number: int) -> None:
     """Erase one body and its salt: the frame, its commitment and every proof stay."""
     b = schema.body

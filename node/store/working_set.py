@@ -116,6 +116,8 @@ class WorkingSet:
     def load_lots(self, balances: Iterable[int]) -> None:
         """Read the lots of these balances of which something remains."""
         missing = [b for b in balances if b not in self.whole]
+        if not missing:
+            return
         self.whole.update(missing)
         for row in bulk.select_in(self.conn, schema.lot, _LOT_COLUMNS, "balance", missing, where="remaining > 0"):
             self._add_lot(row)
