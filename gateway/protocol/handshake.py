@@ -98,6 +98,12 @@ def is_common(channel: Channel, fenced: Fenced, into: Nodes) -> bool:
     return root_at(channel.in_frontier, into, min(channel.held, fenced.size)) == fenced.common_root
 
 
+def is_forgetful(channel: Channel, fenced: Fenced) -> bool:
+    """Whether the peer runs under an older epoch than frames of it that I hold: it is the peer that was restored, and
+    it will get them back from me."""
+    return fenced.epoch.number < channel.in_epoch
+
+
 def hear_fenced(channel: Channel, fenced: Fenced, nodes: Nodes, into: Nodes) -> tuple[Channel, int | None]:
     """My epoch is fenced: I am ready. `nodes` are of my own log, `into` of my copy of the peer's.
 
@@ -110,7 +116,7 @@ def hear_fenced(channel: Channel, fenced: Fenced, nodes: Nodes, into: Nodes) -> 
         return channel, None
     _check_number(fenced.epoch)
     # Once: what came back since is not what was compared.
-    if channel.fenced is None and not is_common(channel, fenced, into):
+    if channel.fenced is None and not is_common(channel, fenced, into) and not is_forgetful(channel, fenced):
         raise Abandoned(
             f"this node holds another history of region {channel.peer}'s log than that region itself: the database is "
             "a backup of a history that was left, and an older one is needed; or that region contradicts itself"

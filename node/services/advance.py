@@ -83,7 +83,10 @@ def choose_or_advance(
 
 
 def repay(batch: Batch) -> None:
-    """What this batch brought to balances that the region has advanced to goes back to it, as far as it is needed."""
+    """What this batch brought to balances that the region has advanced to goes back to it, as far as it is needed.
+
+    Lots that have expired count: what was advanced was given away while they had not.
+    """
     for balance, (category, amount) in list(batch.books.owed.items()):
         if not batch.moved(balance):
             continue
@@ -91,7 +94,7 @@ def repay(batch: Batch) -> None:
         lots = [
             lot
             for lot in sorted(batch.lots_of(balance).values(), key=lambda lot: (lot.expires, lot.no))
-            if lot.remaining and lot.expires > batch.today and is_clear(lot, batch.final)
+            if lot.remaining and is_clear(lot, batch.final)
         ]
         units = min(amount, sum(lot.remaining for lot in lots))
         if units:

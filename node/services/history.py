@@ -20,7 +20,7 @@ from node.services.advance import repay
 from node.services.command import handles
 from node.services.office import Office
 from node.store import history as store
-from node.store import schema
+from node.store import processes, schema
 from node.store.batch import Batch, Wishes
 from node.store.history import History, Risk
 
@@ -66,6 +66,7 @@ def begin_lineage(batch: Batch, office: Office, cause: str) -> None:
     before, lineage = batch.books.history, office.random(16)
     batch.branched = (before.lineage, before.commits)
     store.enter(batch.conn, lineage, cause, batch.now_ms)
+    processes.descend(batch.conn, lineage, before.lineage, before.commits)
     batch.books.history = History(
         lineage=lineage, commits=before.commits, recovering=True, cause=cause, since_ms=batch.now_ms, owed=before.owed
     )
@@ -160,6 +161,17 @@ def debited(batch: Batch, amount: int) -> None:
         risks[risk.peer] = replace(risk, used=risk.used + amount)
         store.put_risk(batch.conn, risks[risk.peer], new=False)
     batch.books.history = replace(history, risks=MappingProxyType(risks))
+
+
+def check_known(batch: Batch, peer: int | None) -> None:
+    """Whether this region knows all that it has said to a peer, or to anybody. Raises Recovering.
+
+    Until then it decides nothing about it anew: it may have decided otherwise.
+    """
+    history = batch.books.history
+    if history.recovering and (peer is None or peer not in history.merged):
+        of = "its peers" if peer is None else f"region {peer}"
+        raise Recovering(f"this region was restored and does not know yet what it has said to {of}: ask again later")
 
 
 def may_sweep(batch: Batch) -> bool:

@@ -16,7 +16,7 @@ from node.ledger.accounts import AccountState, clearing
 from node.ledger.lots import UNSEALED, Lot, arriving_expiry, pack_further
 from node.ledger.postings import Phase
 from node.ledger.transfers import Transfer
-from node.services import reply, reversal
+from node.services import history, reply, reversal
 from node.services.command import handles
 from node.services.office import Office
 from node.services.transfer import EventKind, Placed, placed
@@ -201,6 +201,7 @@ def review(command: Review, office: Office, batch: Batch) -> Placed:
         return placed(transfer)
     if transfer.state != State.IN_REVIEW:
         raise Refused(Reason.WRONG_STATE, f"the transfer is {State(transfer.state).name.lower()} already")
+    history.check_known(batch, command.source)
     number = transfer.offered or 0
     decision = _decide(command, transfer, number, office, batch)
     batch.changed(transfer)

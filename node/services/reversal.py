@@ -76,6 +76,7 @@ def ask_reversal(command: AskReversal, office: Office, batch: Batch) -> Reversal
 
 def _ask(command: AskReversal, request: bytes, digest: bytes, office: Office, batch: Batch) -> str:
     original = batch.transfers.get((command.transfer, office.me))
+    history.check_known(batch, original.destination if original is not None else None)
     if original is None:
         raise Refused(Reason.TRANSFER_UNKNOWN, "no outgoing transfer has this id")
     if original.state != State.POSTED or original.purpose == Purpose.REVERSAL:

@@ -127,7 +127,14 @@ class Client:
 
     def unanswered(self) -> list[Any]:
         """What nobody knows the outcome of."""
-        open_keys = [asked for asked in self.keys.values() if asked.done is None and not self._is_unsure(asked)]
+        for key in [key for key in self.forgotten if self.keys[key].done is None]:
+            if not self._transfers("source = ? AND state = 1 AND id = ?", self.keys[key].contents[0].transfer):
+                self.forgotten.discard(key)
+        open_keys = [
+            asked
+            for key, asked in self.keys.items()
+            if asked.done is None and key not in self.forgotten and not self._is_unsure(asked)
+        ]
         return [content for asked in open_keys for content in asked.contents]
 
     @property
@@ -146,7 +153,8 @@ class Client:
             if asked.done is None:
                 continue
             if isinstance(asked.done, AskReversal) and not isinstance(asked.answer, Refused):
-                asked.contents, asked.done, asked.answer = [asked.done], None, None  # asked again once it is whole
+                asked.contents, asked.done, asked.answer = [asked.done], None, None  # asked again, once that is known
+                self.forgotten.add(key)
             else:
                 self.forgotten.add(key)
         self.told = [key for key in self.told if self.keys[key].done is not None]
@@ -255,8 +263,8 @@ class Client:
         text = self.chance.choice(known)
         return text[:-1] + "A" if odd < 0.05 else text
 
-    def _transfers(self, where: str) -> list[Any]:
-        return self.region.rows(f"SELECT id, source FROM transfer WHERE {where} ORDER BY no", self.region.code)
+    def _transfers(self, where: str, *more: bytes) -> list[Any]:
+        return self.region.rows(f"SELECT id, source FROM transfer WHERE {where} ORDER BY no", self.region.code, *more)
 
     def _cancel(self) -> Cancel | None:
         found = self._transfers("source = ?" + (" AND state = 1" if self.chance.random() < 0.8 else ""))
@@ -272,9 +280,9 @@ class Client:
         return [Review(source=source, id=transfer_id, accept=accept, by="clerk") for transfer_id, source in found]
 
     def _state(self) -> SetAccountState | None:
-        if self._recovering:
-            return None
         states = [AccountState.FROZEN, AccountState.OPEN, AccountState.OPEN, AccountState.CLOSED]
+        if self._recovering:
+            states[0] = AccountState.CLOSED  # to freeze an account would refuse it what is still to be repeated
         return SetAccountState(name=self._account(), state=self.chance.choice(states))
 
     def _open(self) -> OpenAccount:
