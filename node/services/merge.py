@@ -64,7 +64,10 @@ def begin(channel: Channel, office: Office, batch: Batch) -> Channel:
     if repair.explains(batch.conn, channel, channel.fenced.holds_size):
         return seal.take_back(batch, channel, channel.final)
     log.error("restored", peer=channel.peer, here=channel.size, there=channel.fenced.holds_size)
-    history.enter(batch, office, f"region {channel.peer} holds {channel.fenced.holds_size} frames of this region's log")
+    cause = f"region {channel.peer} holds {channel.fenced.holds_size} frames of this region's log"
+    # Two people who bear the risk of this very peer knew that it would come: the region stays as whole as they made it.
+    if channel.peer not in (risk.peer for risk in batch.books.history.open_risks):
+        history.enter(batch, office, cause)
     for other in batch.books.channels.values():
         if other.ready:  # it was asked when this process started, and had nothing to give back
             history.mark_merged(batch, other.peer)
