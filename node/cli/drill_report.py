@@ -72,16 +72,20 @@ def answer(config: Config, report: Report) -> Answer:
 
 def _peers(report: Report) -> RenderableType:
     columns = [
-        say("地区", "Region"), say("备份后发出", "Said since"), say("已归还", "Given back"),
-        say("对方已确认", "Acknowledged"), say("确认却丢失", "Of these lost"), say("备份后收到", "Heard since"),
-        say("随同归还", "Came along"), say("对方会重发", "Sent again"), say("结果", "Result"),
+        say("地区", "Region"), say("发出", "Said"), say("已归还", "Given back"), say("对方已确认", "Receipted"),
+        say("其中丢失", "Lost"), say("收到", "Heard"), say("随同归还", "Came along"), say("对方会重发", "Sent again"),
+        say("结果", "Result"),
     ]  # fmt: skip
     rows = [
         [v.peer, v.lost, v.given_back, v.acknowledged, v.lost_for_good, v.lost_heard, v.came_along, v.sent_again,
          f"✗ {v.fault}" if v.fault else "✗" if v.lost_for_good else "✓"]
         for v in report.verdicts
     ]  # fmt: skip
-    return table(say("恢复演练", "Drill"), columns, [[str(row[0]), *row[1:]] for row in rows])
+    return table(
+        say("恢复演练：备份之后的报文", "Drill: messages since the backup"),
+        columns,
+        [[str(row[0]), *row[1:]] for row in rows],
+    )
 
 
 def _totals(report: Report) -> list[tuple[str, object]]:
