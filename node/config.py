@@ -58,6 +58,7 @@ class Config:
     grpc_listen: str  # host:port for other regions; port 0 = any free one
     http_listen: str  # host:port for the region's own systems
     endpoint: str  # host:port others dial; empty when this region only dials itself
+    process: str = ""  # the name of this one, where several processes share a PostgreSQL; empty for a single one
 
     @property
     def secrets(self) -> Path:
@@ -134,6 +135,12 @@ def _categories(value: object) -> tuple[str, ...]:
     if len(set(found)) != len(found):
         raise _Wrong("names a category twice", "Name each category once.")
     return found
+
+
+def _process(value: object) -> str:
+    if not isinstance(value, str) or not re.fullmatch(r"[a-z0-9-]{1,32}", value):
+        raise _Wrong("is not the name of a process", "Write small letters, digits and hyphens: east.")
+    return value
 
 
 def _environment(value: object) -> str:
@@ -279,7 +286,11 @@ def load(directory: Path) -> Config:
         grpc_listen=table.take("grpc_listen", _listen),
         http_listen=table.take("http_listen", _listen),
         endpoint=table.take("endpoint", _endpoint, ""),
+        process=table.take("process", _process, ""),
     )
+    if config.process and config.database.startswith("sqlite"):
+        what = "process names one of several processes, and an SQLite file takes a single one"
+        raise table.fault("process", what, "Remove the line, or run the region on a PostgreSQL.")
     table.end()
     return config
 

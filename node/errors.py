@@ -6,6 +6,7 @@ NodeError
 │   └── BadFile       a file, at a line and column
 └── Unavailable       infrastructure (disk, database, network) failed; the same call may work later
     ├── Stopped       this process serves no more: another instance runs as the region
+    ├── NotSealer     another process of the region does this
     ├── Recovering    this debit waits until the region is whole again after a restore
     ├── WitnessFailed the file that tells a restore from a start cannot be used
     ├── DatabaseBusy  locked by somebody else
@@ -62,6 +63,10 @@ class Unavailable(NodeError):
 
 class Stopped(Unavailable):
     """Another instance runs as this region; this process does nothing more until it is started anew."""
+
+
+class NotSealer(Unavailable):
+    """One process of several talks with other regions, and it is not this one. Nothing was done."""
 
 
 class Recovering(Unavailable):

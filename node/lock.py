@@ -1,13 +1,15 @@
-"""One node at a time for a region: two would contradict each other's signatures.
+"""One node at a time for a region: two that do not know of each other would contradict each other's signatures.
 
 A lock on a file of the directory keeps out a second process on this machine. Where the database is a PostgreSQL, which
-another machine can reach too, a lock in the database keeps that one out.
+another machine can reach too, a lock in the database keeps that one out. Processes that do know of each other, because
+each has a name in its configuration, share that lock and keep out the others, and a second one of the same name.
 """
 
 from __future__ import annotations
 
 import fcntl
 import os
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -20,6 +22,7 @@ from node.config import Config
 from node.errors import DatabaseGone, Unavailable
 
 FILE = "serve.lock"
+_NAMES = 0x6875746F  # half of the number of a lock; the other half follows from the name of a process
 _LOCK = 0x6875746F6E68  # beside the one for migrations; advisory locks count within one database
 
 
@@ -30,8 +33,9 @@ class Held(Unavailable):
 class Hold:
     """What keeps others out, for as long as it is asked now and then whether it still does."""
 
-    def __init__(self, url: str, file: TextIO) -> None:
-        self._url, self._file = url, file
+    def __init__(self, url: str, file: TextIO, process: str = "") -> None:
+        """`process`: the name of this one among several; empty for one that works alone."""
+        self._url, self._file, self._process = url, file, process
         self._connection: psycopg.Connection[tuple[object, ...]] | None = None
 
     def keeps(self) -> bool:
@@ -56,7 +60,8 @@ class Hold:
         if not self._url:
             return
         connection = psycopg.connect(self._url, autocommit=True, application_name="hutong serve", keepalives_idle=30)
-        taken = connection.execute("SELECT pg_try_advisory_lock(%s)", (_LOCK,)).fetchone()
+        way = "_shared" if self._process else ""
+        taken = connection.execute(f"SELECT pg_try_advisory_lock{way}(%s)", (_LOCK,)).fetchone()
         if taken is None or not taken[0]:
             holder = connection.execute(
                 "SELECT coalesce(a.client_addr::text, 'this machine') || ', backend ' || l.pid FROM pg_locks l "
@@ -67,7 +72,19 @@ class Hold:
             ).fetchone()
             connection.close()
             where = f" ({holder[0]})" if holder is not None else ""
-            raise Held(f"another `hutong serve` works on this database{where}; stop that one first")
+            raise Held(
+                f"another `hutong serve` works on this database{where}; stop that one first, or give every one of them "
+                "a name: `process` in hutong.toml"
+            )
+        if self._process:
+            name = zlib.crc32(self._process.encode()) - (1 << 31)
+            taken = connection.execute("SELECT pg_try_advisory_lock(%s, %s)", (_NAMES, name)).fetchone()
+            if taken is None or not taken[0]:
+                connection.close()
+                raise Held(
+                    f"another `hutong serve` is the process {self._process!r} of this region; give this one another "
+                    "name: `process` in hutong.toml"
+                )
         self._connection = connection
 
     def tell(self, address: str) -> None:
@@ -84,10 +101,10 @@ class Hold:
 
 
 @contextmanager
-def hold(config: Config) -> Iterator[Hold]:
-    """Be the only node of the region. Raises Held, saying who is, or DatabaseGone."""
+def hold(config: Config, *, process: str = "") -> Iterator[Hold]:
+    """Be the only node of the region, or the only process of that name. Raises Held, saying who is, or DatabaseGone."""
     with _file(config.directory / FILE) as file:
-        held = Hold(_postgresql(config.database), file)
+        held = Hold(driver_url(config.database), file, process)
         try:
             held.take()
         except psycopg.OperationalError as error:
@@ -105,7 +122,7 @@ def serving_at(directory: Path) -> str:
     return ""
 
 
-def _postgresql(url: str) -> str:
+def driver_url(url: str) -> str:
     """The URL as the driver takes it; empty for another kind of database."""
     parsed = make_url(url)
     if parsed.get_backend_name() not in ("postgresql", "postgres"):

@@ -42,6 +42,10 @@ endpoint = {endpoint}
 
 # 互认条款文件。 The file of terms.
 terms = "terms.toml"
+
+# 多个进程共用一个 PostgreSQL 时，每个进程各有自己的目录和名称。
+# Where several processes share one PostgreSQL, each has a directory and a name of its own.
+# process = "east"
 """
 
 TERMS = """\

@@ -46,6 +46,7 @@ from node.services import (
 )
 from node.services.command import HANDLERS
 from node.services.office import Office
+from node.services.several import Several
 from node.services.watch import Watch, check_count
 from node.store import books as bookkeeping
 from node.store import history as counting
@@ -77,12 +78,16 @@ class Writer:
     `channels` and `history` are what the last commit left behind, safe to read from any thread.
     """
 
-    def __init__(self, store: Store, office: Office, witness: Witness | None = None) -> None:
+    def __init__(
+        self, store: Store, office: Office, witness: Witness | None = None, several: Several | None = None
+    ) -> None:
         """Compares the database with the witness, where there is one, and begins to recover where it is not whole.
 
-        Raises BadInput for a database that must not be used, Unavailable where one of the two cannot be.
+        `several`: this process is one of several over the same PostgreSQL. Raises BadInput for a database that must
+        not be used, Unavailable where one of the two cannot be.
         """
         self._store, self._office, self._watch = store, office, Watch(office, witness)
+        self._witness, self._several = witness, several
         self._on_commit: list[Callable[[frozenset[int]], None]] = []
         self._on_sealed: list[Callable[[int, bytes, Segment], None]] = []
         self._on_refused: list[Callable[[int, int], None]] = []
@@ -93,15 +98,19 @@ class Writer:
         roster = self._office.roster
         with self._store.read() as conn:
             self._books = bookkeeping.load(conn, self._office.me, roster.federation, roster.environment)
-        for peer, remembered in volatile.items():
-            # Not as it was: a transaction whose end is in doubt may stand.
-            if peer in self._books.channels:
-                self._books.channels[peer] = self._books.channels[peer].with_volatile_of(remembered)
+            for peer, remembered in volatile.items():
+                # Not as it was: a transaction whose end is in doubt may stand.
+                if peer in self._books.channels:
+                    self._books.channels[peer] = self._books.channels[peer].with_volatile_of(remembered)
+            known = self._books.history
+            if self._several is not None:
+                known = self._several.read(conn, self._books, self._witness, roster.federation)
         proposed = [channel.proposal.number for channel in self._books.channels.values()]
         self._books.epoch = max(self._watch.epoch, *proposed, 0)
-        if cause := self._watch.cause(self._books.history):
+        if cause := self._watch.cause(known):
             self._restored(cause)
-        self._watch.keep(self._books.history, self._books.epoch)
+            known = self._books.history
+        self._watch.keep(known, self._books.epoch)
         self._dirty = False
         self._publish()
 
@@ -109,8 +118,12 @@ class Writer:
         """The database is not the one that was there: whatever this process thought it had with a peer is void."""
         log.critical("recovering", region=self._office.me, cause=cause)
         with self._store.write() as conn:
+            before = self._books.channels
             self._books = bookkeeping.load(conn, self._office.me, *self._books.domain)
             self._books.epoch = self._watch.epoch
+            for peer, channel in self._books.channels.items():  # whatever was being sent begins again
+                if peer in before:
+                    self._books.channels[peer] = replace(channel, rewinds=before[peer].rewinds + 1)
             batch = self._batch(conn)
             history.begin_lineage(batch, self._office, cause)
             self._finish(batch)
@@ -118,7 +131,12 @@ class Writer:
 
     def _batch(self, conn: Connection) -> Batch:
         # First of all: whatever the books say about another database is wrong.
-        check_count(self._books.history, *counting.count(conn))
+        if self._several is None:
+            check_count(self._books.history, *counting.count(conn))
+        else:
+            counted = self._several.count(conn)
+            self._books = self._several.catch_up(conn, self._books, *counted)
+            check_count(self._books.history, *counted)
         now_ms = self._office.clock()
         return Batch(conn, self._books, now_ms, self._office.today(now_ms))
 
@@ -126,6 +144,8 @@ class Writer:
         batch.flush()
         if batch.branched is not None:
             self._watch.branch(batch.branched, self._books.history.lineage)
+        if self._several is not None:
+            self._several.tell(batch.conn, batch)
 
     def _publish(self) -> None:
         self.channels: Mapping[int, Channel] = MappingProxyType(dict(self._books.channels))
@@ -189,7 +209,7 @@ class Writer:
             raise
         self._books.history = replace(self._books.history, commits=self._books.history.commits + 1)
         self._watch.keep(self._books.history, self._books.epoch)
-        self._dirty = False
+        self._dirty = self._several is not None and self._several.done(commands)
         changed = frozenset(p for p, c in self._books.channels.items() if before.get(p) is not c)
         self._publish()
         for listen_sealed in self._on_sealed:
@@ -211,11 +231,23 @@ class Writer:
     def _decide(self, command: Any, batch: Batch) -> Any:
         if self._office.doubled:
             return doubled.refusal(self._office)
+        if self._several is not None and (not_here := self._several.refusal(command)):
+            return not_here
         try:
             return HANDLERS[type(command)].decide(command, self._office, batch)
         except (PeerFault, Refused, BadInput, Recovering) as refusal:
             # Raised before anything was changed. A fault of ours may come later, and takes the batch with it.
             return refusal
+
+    @property
+    def seals(self) -> bool:
+        """Whether this process numbers messages and talks with peers: always, unless it is one of several."""
+        return self._several is None or self._several.seals
+
+    @property
+    def sealer(self) -> str:
+        """The name of the process that does, as far as this one knows; empty where there is only one."""
+        return self._several.sealer if self._several is not None else ""
 
     @property
     def backlogs(self) -> Mapping[int, int]:

@@ -19,6 +19,12 @@ from gateway.protocol.values import Epoch, Kind, Log, Purpose, Receipt
 from node.store import history, schema
 from node.store.history import History
 
+NUMBERED = (
+    schema.account, schema.balance, schema.posting, schema.lot, schema.transfer, schema.event, schema.outbox,
+    schema.evidence, schema.act, schema.claim,
+)  # fmt: skip
+"""Tables with dense numbers that the writer gives out."""
+
 
 @dataclass(slots=True)
 class Uncleared:
@@ -73,11 +79,7 @@ class Books:
 
 def load(conn: Connection, me: int, federation: bytes, environment: str) -> Books:
     """Read the books. Costs a few queries by primary key per channel, whatever the size of the ledger."""
-    numbered = (schema.account, schema.balance, schema.posting, schema.lot, schema.transfer, schema.event)
-    numbers = {
-        t.name: conn.scalar(select(func.max(t.c.no))) or 0
-        for t in (*numbered, schema.outbox, schema.evidence, schema.act, schema.claim)
-    }
+    numbers = {t.name: conn.scalar(select(func.max(t.c.no))) or 0 for t in NUMBERED}
     logs = {(r.source, r.destination): r for r in conn.execute(select(schema.log))}
     journal = logs.get((me, 0))
     numbers["log"] = max((r.no for r in logs.values()), default=0)
@@ -95,7 +97,7 @@ def load(conn: Connection, me: int, federation: bytes, environment: str) -> Book
     channels = {}
     for row in conn.execute(select(schema.channel)):
         out = Log(federation, environment, me, row.peer)
-        channels[row.peer] = _channel(conn, row, out, logs[me, row.peer], logs[row.peer, me])
+        channels[row.peer] = read_channel(conn, row, out, logs[me, row.peer], logs[row.peer, me])
     o = schema.outbox
     waiting = conn.execute(select(o.c.peer, func.count()).group_by(o.c.peer))
     books = Books(
@@ -115,11 +117,12 @@ def load(conn: Connection, me: int, federation: bytes, environment: str) -> Book
         owed=history.load_owed(conn),
     )
     for peer, channel in channels.items():
-        books.uncleared[peer] = _uncleared(conn, channel, logs[me, peer].no)
+        books.uncleared[peer] = read_uncleared(conn, channel, logs[me, peer].no)
     return books
 
 
-def _channel(conn: Connection, row, out: Log, mine, theirs) -> Channel:  # type: ignore[no-untyped-def]
+def read_channel(conn: Connection, row, out: Log, mine, theirs) -> Channel:  # type: ignore[no-untyped-def]
+    """What is durable of a channel, of its row and those of its two logs."""
     r = schema.receipt
     latest = conn.execute(
         select(r).where(r.c.log == theirs.no, r.c.signed.is_(None)).order_by(r.c.size.desc(), r.c.epoch.desc()).limit(1)
@@ -150,7 +153,7 @@ def _channel(conn: Connection, row, out: Log, mine, theirs) -> Channel:  # type:
     )
 
 
-def _uncleared(conn: Connection, channel: Channel, log: int) -> deque[Uncleared]:
+def read_uncleared(conn: Connection, channel: Channel, log: int) -> deque[Uncleared]:
     """Accepts from `final` on, found in my own log: few, since only what is under way is not final."""
     s, t = schema.segment, schema.transfer
     waiting: deque[Uncleared] = deque()

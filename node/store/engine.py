@@ -57,8 +57,11 @@ SELECT set_config('lock_timeout', '{PATIENCE_MS}', false),
 """
 
 
-def open_store(url: str) -> Store:
+def open_store(url: str, *, asleep_s: int = 0) -> Store:
     """Open the database at `url`; nothing is connected before the first use.
+
+    `asleep_s`: a PostgreSQL ends a transaction in which nothing happens for so many seconds, because its process has
+    stopped and others wait; 0 for never.
 
     `sqlite:////absolute/path`, `sqlite://` (in memory, gone when closed) or `postgresql+psycopg://user@host/name`.
     """
@@ -69,7 +72,7 @@ def open_store(url: str) -> Store:
     if parsed.get_backend_name() == "sqlite":
         return Store(parsed, _sqlite(parsed))
     if parsed.get_backend_name() in ("postgresql", "postgres"):
-        return Store(parsed, _postgresql(parsed.set(drivername="postgresql+psycopg")))
+        return Store(parsed, _postgresql(parsed.set(drivername="postgresql+psycopg"), asleep_s))
     raise BadInput(
         f"No database of the kind {parsed.drivername!r} can be used. Choose sqlite:////path or postgresql://host/name."
     )
@@ -250,13 +253,15 @@ def _sqlite(url: URL) -> Engine:
     return engine
 
 
-def _postgresql(url: URL) -> Engine:
+def _postgresql(url: URL, asleep_s: int) -> Engine:
     engine = create_engine(url, pool_pre_ping=True, hide_parameters=True)
 
     @event.listens_for(engine, "connect")
     def set_up(connection: DBAPIConnection, _record: object) -> None:
         postgresql: Any = connection
         postgresql.execute(_POSTGRESQL_CONNECTION)
+        if asleep_s:
+            postgresql.execute(f"SET idle_in_transaction_session_timeout = {1000 * asleep_s:d}")
         postgresql.commit()
 
     return engine

@@ -28,7 +28,7 @@ _SQLITE_GONE = {
 # SQLSTATE: PostgreSQL documentation, appendix A.
 _PG_BUSY = {"40001", "40P01", "53300", "55P03", "57014"}  # serialization, deadlock, connections, lock wait, cancelled
 _PG_FULL = {"53100"}
-_PG_GONE = {"25006", "28000", "28P01", "3D000", "57P01", "57P02", "57P03", "57P04", "57P05", "58030", "F0001"}
+_PG_GONE = {"25006", "25P03", "28000", "28P01", "3D000", "57P01", "57P02", "57P03", "57P04", "57P05", "58030", "F0001"}
 _PG_GONE_CLASS = "08"  # connection exceptions
 
 
