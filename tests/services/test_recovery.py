@@ -11,6 +11,7 @@ from sqlalchemy import select
 
 from gateway.protocol.channel import Condition
 from gateway.protocol.transfer import State
+from node.errors import DatabaseFull
 from node.services.award import Award
 from node.services.handshake import Begin
 from node.services.offer import Review
@@ -21,7 +22,8 @@ from node.store.engine import open_store
 from tests.federation import Pair, TestRegion, pair
 from tests.services.backups import agree, backup, restore
 from tests.services.delivery import A, B, ends
-from tests.services.ledger import address, order, points, resident
+from tests.services.ledger import address, ledger, order, points, resident
+from tests.services.test_database_faults import pages
 
 
 @pytest.fixture
@@ -196,6 +198,11 @@ def test_a_backup_of_an_abandoned_history(two: Pair, tmp_path: Path) -> None:
     agree_or_stopped(two)
 
 
+def empty_the_wire(made: Pair) -> None:
+    while made.wire:
+        made.deliver()
+
+
 def condition(region: TestRegion, peer: int) -> Condition:
     return region.writer.channels[peer].condition
 
@@ -203,3 +210,43 @@ def condition(region: TestRegion, peer: int) -> Condition:
 def agree_or_stopped(made: Pair) -> None:
     if all(condition(r, p) is Condition.OPEN for r, p in ((made.regions[A], B), (made.regions[B], A))):
         agree(made)
+
+
+@pytest.mark.parametrize("room", [0, 1, 3, 8])
+def test_a_full_disk_while_lost_messages_come_back(two: Pair, tmp_path: Path, room: int) -> None:
+    """A page is taken in whole or not at all; with room again the recovery goes on where it stood."""
+    a, b = ends(two)
+    a.one(Award(client="c", key="more", account="A", category="moral", amount=5_000))
+    old = backup(a, tmp_path / "a.sqlite")
+    to = address(b, "B")
+    a.do(*(order(to, 3) for _ in range(300)))
+    two.pump()
+    before, had = transfers(a), points(a, "A")
+    restore(a, old)
+    two.wire.clear()
+    two.send(A, B, a.say(B, Begin(peer=B)))
+    for _ in range(3):
+        two.deliver()  # Resume, Fenced, Pull: the page is on its way
+    pages(a.store, room)
+    kept = ledger(a)
+    with pytest.raises(DatabaseFull):
+        empty_the_wire(two)
+    assert ledger(a) == kept
+    pages(a.store, None)
+    two.restart(A)
+    assert (transfers(a), points(a, "A")) == (before, had)
+    agree(two)
+
+
+def test_a_head_that_was_signed_before_its_transaction_rolled_back(two: Pair, tmp_path: Path) -> None:
+    """The peer holds what this region never committed: it is its own word all the same, and it stands by it."""
+    a, b = ends(two)
+    to = address(b, "B")
+    old = backup(a, tmp_path / "a.sqlite")
+    a.one(order(to, 40))
+    two.collect()
+    two.deliver()  # the envelope; the receipt is lost with the transaction
+    restore(a, old)
+    two.restart(A)
+    assert (points(a, "A"), points(b, "B")) == ((60, 0, 0), (40, 0, 0))
+    agree(two)
