@@ -1,0 +1,55 @@
+"""Several processes of one region over one PostgreSQL, driven step by step: each with a memory and a witness of its own."""
+
+from __future__ import annotations
+
+from node.services.exchange import Exchange
+from node.services.handshake import Begin
+from node.services.several import Several, Sit
+from node.services.writer import Writer
+from node.store import history
+from node.store.engine import open_store
+from node.witness import WitnessInMemory, begin
+from tests.federation import Pair, TestRegion
+
+
+class Process(TestRegion):
+    """One of several processes of a region."""
+
+    def __init__(self, region: TestRegion, url: str, name: str, *, joins: bool = False) -> None:
+        """`region`: whose keys and secrets it has. `joins`: it has no witness, for others are there. It starts at once."""
+        self.code, self.clock, self.chance, self.office = region.code, region.clock, region.chance, region.office
+        self.name, self.store = name, open_store(url, asleep_s=15)
+        with self.store.read() as conn:
+            whole = begin(self.code, history.load(conn).lineage)
+        self.witness = WitnessInMemory(None if joins else whole)
+        self.start()
+        self.do()
+
+    def start(self) -> None:
+        """The process dies, and a new one of the same name starts."""
+        self.writer = Writer(self.store, self.office, self.witness, Several(self.name))
+        self.exchange = Exchange(self.office, self.store)
+        self.writer.on_sealed(self.exchange.sending.sealed)
+
+    def move(self, url: str) -> None:
+        """The database is another one from now on; the process runs on."""
+        self.store.close()
+        self.store.engine = open_store(url).engine
+        self.store._readers = open_store(url)._readers
+
+    def sit(self) -> None:
+        """Take the sealer's seat, as a process does that got the lock."""
+        self.one(Sit(process=self.name, token=self.chance.randbytes(8).hex()))
+        self.do()
+
+
+def take_over(made: Pair, process: Process) -> None:
+    """The process becomes the sealer, and greets every peer; whatever was on the wire is lost with the one before."""
+    process.sit()
+    made.wire.clear()
+    made.regions[process.code] = process
+    for peer in made.regions:
+        if peer != process.code:
+            made.send(process.code, peer, process.say(peer, Begin(peer=peer)))
+            made.send(peer, process.code, made.regions[peer].say(process.code, Begin(peer=process.code)))
+    made.pump()
