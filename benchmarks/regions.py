@@ -88,28 +88,33 @@ def build(
 
     `databases`: store URLs of two empty databases; None is a file in the region's directory.
     """
-    ports = iter(_free_ports(4))
+    sites, signed = found(folder, (SOURCE, DESTINATION), databases, guests=guests)
+    token, addresses = "", ()
+    for site in sites:
+        with opened(site, [signed]) as (store, office):
+            writer = Writer(store, office)
+            open_accounts(writer, residents)
+            if site.code == SOURCE:
+                give_points(writer, residents)
+                token = give_token(store)
+            else:
+                addresses = give_addresses(writer, residents)
+    return Pair(source=sites[0], destination=sites[1], token=token, addresses=addresses)
+
+
+def found(
+    folder: Path, codes: Sequence[int], databases: Sequence[str | None] = (), *, guests: Sequence[Region] = ()
+) -> tuple[list[Site], Signed]:
+    """Directories of regions that trust each other, below `folder`, and their roster. Their databases are not made."""
+    ports = iter(_free_ports(2 * len(codes)))
     sites = []
-    for code, url in zip((SOURCE, DESTINATION), databases, strict=True):
+    for code, url in zip(codes, databases or [None] * len(codes), strict=True):
         directory = folder / str(code)
         database = url or f"sqlite:///{directory / 'region.sqlite'}"
         sites.append(
             Site(code=code, directory=directory, database=database, grpc_port=next(ports), http_port=next(ports))
         )
-    signed = _write_directories(sites, guests)
-    token, addresses = "", ()
-    for site in sites:
-        with opened(site, [signed]) as (store, office):
-            writer = Writer(store, office)
-            _submit(writer, [OpenAccount(name=resident(number)) for number in range(residents)])
-            if site.code == SOURCE:
-                _submit(writer, _awards(residents))
-                with store.write() as conn:
-                    token = tokens.create(conn, "benchmark", ["admin"], _now_ms())
-            else:
-                addressed = _submit(writer, [NewAddress(account=resident(number)) for number in range(residents)])
-                addresses = tuple(answer.address for answer in addressed)
-    return Pair(source=sites[0], destination=sites[1], token=token, addresses=addresses)
+    return sites, _write_directories(sites, guests)
 
 
 def copy(pair: Pair, folder: Path) -> Pair:
@@ -165,11 +170,38 @@ def opened(site: Site, rosters: Sequence[Signed]) -> Iterator[tuple[Store, Offic
         store.close()
 
 
+def open_accounts(writer: Writer, residents: int) -> None:
+    """Accounts of so many residents."""
+    submit(writer, [OpenAccount(name=resident(number)) for number in range(residents)])
+
+
+def give_points(writer: Writer, residents: int) -> None:
+    """One lot of `OPENING` units to each."""
+    submit(
+        writer,
+        [
+            Award(client="benchmark", key=f"award-{n}", account=resident(n), category=CATEGORY, amount=OPENING)
+            for n in range(residents)
+        ],
+    )
+
+
+def give_addresses(writer: Writer, residents: int) -> tuple[str, ...]:
+    """A receiving address of each."""
+    return tuple(a.address for a in submit(writer, [NewAddress(account=resident(n)) for n in range(residents)]))
+
+
+def give_token(store: Store) -> str:
+    """A token that may do everything."""
+    with store.write() as conn:
+        return tokens.create(conn, "benchmark", ["admin"], _now_ms())
+
+
 def _now_ms() -> int:
     return time.time_ns() // 1_000_000
 
 
-def _submit(writer: Writer, commands: Sequence[Any]) -> list[Any]:
+def submit(writer: Writer, commands: Sequence[Any]) -> list[Any]:
     """Commit commands in batches; their answers. Raises the first refusal."""
     answers: list[Any] = []
     for start in range(0, len(commands), _COMMANDS):
@@ -178,13 +210,6 @@ def _submit(writer: Writer, commands: Sequence[Any]) -> list[Any]:
         if isinstance(answer, Exception):
             raise answer
     return answers
-
-
-def _awards(residents: int) -> list[Award]:
-    return [
-        Award(client="benchmark", key=f"award-{number}", account=resident(number), category=CATEGORY, amount=OPENING)
-        for number in range(residents)
-    ]
 
 
 def new_key() -> SigningKey:
