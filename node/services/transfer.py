@@ -325,7 +325,7 @@ def _give_back(transfer: Transfer, held: int, posting: int, batch: Batch) -> tup
     entries = dict(batch.lot_entries([held])[held])
     returned: list[tuple[int, int]] = []
     expires: list[int] = []
-    for lot in sorted(batch.load_lots_by_no(list(entries)), key=lambda lot: lot.no):
+    for lot in sorted(batch.load_lots_by_no(transfer.balance or 0, entries), key=lambda lot: lot.no):
         units = entries[lot.no]
         if lot.expires <= batch.today and not is_return(lot):
             until = add_days(batch.today, GRACE_DAYS)

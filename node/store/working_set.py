@@ -126,9 +126,13 @@ class WorkingSet:
         """The lots of a balance, by number, as far as they were asked for or made by the batch."""
         return self.lots.get(balance, {})
 
-    def load_lots_by_no(self, numbers: list[int]) -> list[Lot]:
-        """Lots by number, whatever remains of them."""
-        return [self._add_lot(row) for row in bulk.select_in(self.conn, schema.lot, _LOT_COLUMNS, "no", numbers)]
+    def load_lots_by_no(self, balance: int, numbers: Iterable[int]) -> list[Lot]:
+        """Lots of a balance by number, whatever remains of them, those included that only this batch has made."""
+        here = self.lots_of(balance)
+        missing = [no for no in numbers if no not in here]
+        for row in bulk.select_in(self.conn, schema.lot, _LOT_COLUMNS, "no", missing):
+            self._add_lot(row)
+        return [self.lots[balance][no] for no in numbers]
 
     def _add_lot(self, row: Sequence[Any]) -> Lot:
         """A lot that was read, as the batch has it: another way to it may have come before."""
