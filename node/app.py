@@ -14,22 +14,28 @@ from typing import Any
 import structlog
 from aiohttp import web
 
+from gateway.protocol.channel import Channel
 from gateway.protocol.values import Standing
 from gateway.transport import links, messages
 from gateway.transport.courier import Courier
 from gateway.transport.tls import MaterialFiles
 from node import config as configuration
 from node.config import Config
+from node.errors import NotSealer
 from node.region import LocalRegion
+from node.seat import ASLEEP_S
 from node.services import doubled, founding, key_turn
 from node.services.exchange import Exchange
 from node.services.expiry import Sweep
 from node.services.office import Office
 from node.services.revocation import JudgeKeys
+from node.services.several import Several
 from node.services.writer import Writer, WriterThread
+from node.store import processes
 from node.store.engine import open_store
 from node.store.history import History
 from node.store.migrate import migrate
+from node.turn import Turn
 from node.web.ports import Check, PeerStatus
 from node.web.server import application
 from node.witness import WitnessFile
@@ -53,11 +59,13 @@ class Node:
         self.started_ms = _now_ms()
         secrets = configuration.load_secrets(config)
         terms = configuration.load_terms(config.terms)
-        self.store = open_store(config.database)
+        self.store = open_store(config.database, asleep_s=ASLEEP_S if config.process else 0)
         migrate(self.store)
         with self.store.write() as conn:
             founding.check_region(conn, config.region)
             roster = founding.trust(conn, ())
+            if not config.process:
+                processes.forget(conn)
         self.office = Office(
             me=config.region,
             signing_key=secrets.signing_key,
@@ -69,18 +77,26 @@ class Node:
             random=os.urandom,
         )
         self.witness = WitnessFile(config.witness)
-        self.writer = WriterThread(Writer(self.store, self.office, self.witness))
+        several = Several(config.process) if config.process else None
+        self.writer = WriterThread(Writer(self.store, self.office, self.witness, several))
         self.exchange = Exchange(self.office, self.store)
         self.writer.writer.on_sealed(self.exchange.sending.sealed)
         self.region = LocalRegion(self.office, self.store, self.writer, self.exchange)
         self.material = MaterialFiles(config.tls_key, config.tls_certificate)
         self.courier = Courier(self.region, self.material, config.grpc_listen)
+        self._listeners: list[Callable[[frozenset[int]], None]] = []
+        self._turn: Turn | None = None
+        if config.process:
+            self._turn = Turn(
+                config.database, config.process, self.store, self.writer,
+                begin=self._talk, end=self._talk_no_more, heard=self._heard,
+            )  # fmt: skip
         self._runner: web.AppRunner | None = None
         self._sweeper: asyncio.Task[None] | None = None
         self.http_port = 0
 
     async def start(self) -> None:
-        """Listen for peers and for the regional system, and begin the handshake with every peer."""
+        """Listen for the regional system and, unless another process does, for peers, and greet every peer."""
         # What is loaded by now stays; what a batch makes dies with it and needs no collector. A short switch interval
         # lets the event loop answer while the writer is busy.
         gc.collect()
@@ -88,8 +104,8 @@ class Node:
         gc.set_threshold(100_000, 20, 50)
         sys.setswitchinterval(0.001)
         self.hold_keys(starting=True)
-        await self.submit([JudgeKeys()])  # a roster may have come in while the node was down
-        await self.courier.start()
+        if self._turn is None:
+            await self._talk()
         self._runner = web.AppRunner(application(self), access_log=None, shutdown_timeout=5.0)
         await self._runner.setup()
         host, _, port = self.config.http_listen.rpartition(":")
@@ -97,6 +113,23 @@ class Node:
         await site.start()
         self.http_port = self._runner.addresses[0][1]
         self._sweeper = asyncio.create_task(self._sweep())
+        if self._turn is not None:
+            await self._turn.start()
+
+    async def _talk(self) -> None:
+        """Listen for peers and dial them; what is under way between this region and them begins anew."""
+        await self.submit([JudgeKeys()])  # a roster may have come in while the node was down
+        self.region.begin_anew()
+        self.courier = Courier(self.region, self.material, self.config.grpc_listen)
+        await self.courier.start()
+
+    async def _talk_no_more(self) -> None:
+        await self.courier.stop()
+
+    def _heard(self) -> None:
+        """Another process has committed: whoever waits here looks again. From any thread."""
+        for listen in self._listeners:
+            listen(frozenset())
 
     async def stop(self) -> None:
         """Take nothing new, finish the batch in hand, close the database."""
@@ -106,13 +139,33 @@ class Node:
             await self._runner.cleanup()
         await self.courier.stop()
         await asyncio.to_thread(self.writer.stop)
+        if self._turn is not None:
+            await self._turn.stop()
         self.store.close()
         self.witness.close()
 
     @property
     def history(self) -> History:
         """Which history the database is part of and whether it is whole, as the last commit left it."""
-        return self.writer.writer.history
+        here = self.writer.writer.history
+        if self._turn is None or self._turn.history.commits <= here.commits:
+            return here
+        return self._turn.history
+
+    @property
+    def seals(self) -> bool:
+        """Whether this process numbers messages and talks with peers."""
+        return self.writer.writer.seals
+
+    @property
+    def sealer(self) -> str:
+        """The name of the process that does, of several; empty where there is one only, or none does now."""
+        return self.writer.writer.sealer
+
+    @property
+    def channels(self) -> Mapping[int, Channel]:
+        """Per peer the channel, as the last commit left it."""
+        return self.writer.writer.channels
 
     async def submit(self, commands: Sequence[Any]) -> list[Any]:
         """Commit commands. Returns, for each, its answer or the ProtocolError that refused it. Raises Unavailable."""
@@ -121,12 +174,13 @@ class Node:
     def on_commit(self, listen: Callable[[frozenset[int]], None]) -> None:
         """Call `listen` after each commit, from the writer's thread."""
         self.writer.writer.on_commit(listen)
+        self._listeners.append(listen)
 
     async def _sweep(self) -> None:
         while True:
             after = 0
             try:
-                while True:
+                while self.seals:
                     (swept,) = await self.submit([Sweep(after=after)])
                     if swept.lots:
                         log.info("expired", lots=swept.lots)
@@ -148,14 +202,22 @@ class Node:
 
     async def retry(self, peer: int) -> None:
         """Dial a peer now, whatever its back-off says."""
+        self._check_seals()
         await self.courier.retry_now(peer)
 
     async def standing(self, peer: int) -> Standing | None:
         """How the peer sees this region, asked now; None when it does not answer."""
+        self._check_seals()
         return await self.region.standing(peer)
+
+    def _check_seals(self) -> None:
+        if not self.seals:
+            where = f"process {self.sealer!r}" if self.sealer else "another process"
+            raise NotSealer(f"{where} talks with other regions, and this is {self.config.process!r}: ask that one")
 
     async def give_back(self, peer: int, first: int, holds: int) -> bytes | None:
         """What the peer holds of this region's log, as it travels, for a drill; None when it does not answer."""
+        self._check_seals()
         page = await self.region.give_back(peer, first, holds)
         return messages.encode(page) if page is not None else None
 
@@ -166,6 +228,7 @@ class Node:
         old_s = (_now_ms() - roster.issued_at_ms) // 1000
         return (
             Check(name="only_instance", ok=not self.office.doubled, detail=doubled.message(self.office.me)),
+            *self._shared(),
             Check(name="signing_key", ok=not (wrong := key_turn.what_is_wrong(self.office)), detail=wrong),
             Check(
                 name="certificate",
@@ -180,6 +243,12 @@ class Node:
                 vital=False,
             ),
         )
+
+    def _shared(self) -> Sequence[Check]:
+        if self._turn is None:
+            return ()
+        who = f"process {self.sealer!r} talks with other regions" if self.sealer else "no process talks with others yet"
+        return (Check(name="sealer", ok=self.seals, detail=f"{who}; this one takes commands", vital=False),)
 
     def hold_keys(self, *, starting: bool = False) -> None:
         """Look at the signing keys on disk, and use the next one if its time has come. Raises BadInput."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from typing import Annotated, Any
 
@@ -11,9 +12,12 @@ from rich.console import RenderableType
 from node.cli.account import region_code
 from node.cli.api import Api
 from node.cli.command import HERE, Directory, command, group
-from node.cli.screen import Answer, facts, table
+from node.cli.screen import Answer, facts, progress, table
 from node.cli.terms_of_art import when
 from node.cli.words import say
+
+LOOK_S = 0.25
+"""Between two looks at how far it is."""
 
 commands = group("恢复后的进度与确认", "After a restore: progress and confirmations")
 
@@ -21,6 +25,12 @@ commands = group("恢复后的进度与确认", "After a restore: progress and c
 def register(app: typer.Typer) -> None:
     """Add `recovery` and its commands."""
     command(commands, "show", "是否完整，还缺什么", "Whether the region is whole, and what is missing")(show)
+    command(
+        commands,
+        "watch",
+        "等待其他地区归还全部数据，显示进度",
+        "Wait until the other regions have given everything back, and show how far that is",
+    )(watch)
     command(
         commands,
         "replayed",
@@ -39,6 +49,24 @@ def register(app: typer.Typer) -> None:
 def show(directory: Directory = HERE) -> Answer:
     """The node must run; it recovers by itself."""
     return _told(Api(directory).get("recovery"))
+
+
+def watch(
+    seconds: Annotated[
+        float, typer.Option("--seconds", help=say("最多等待的秒数", "Wait at most so many seconds"))
+    ] = 86_400.0,
+    directory: Directory = HERE,
+) -> Answer:
+    """Ends, with what `show` shows, when nobody is outstanding, or when the time is up."""
+    api, end = Api(directory), time.monotonic() + seconds
+    found = api.get("recovery")
+    with progress(say("取回报文", "Messages given back"), None) as bar:
+        while found["outstanding"] and time.monotonic() < end:
+            here, there = (sum(peer[what] for peer in found["coming_back"]) for what in ("here", "there"))
+            bar.update(bar.task_ids[0], completed=here, total=there or None)
+            time.sleep(LOOK_S)
+            found = api.get("recovery")
+    return _told(found)
 
 
 def replayed(directory: Directory = HERE) -> Answer:

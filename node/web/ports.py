@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from gateway.protocol.channel import Channel
 from gateway.protocol.values import Standing
 from node.services.office import Office
 from node.store.engine import Store
@@ -55,6 +56,11 @@ class NodeLike(Protocol):
     @property
     def history(self) -> History:
         """Which history the database is part of and whether it is whole, as the last commit left it."""
+        ...
+
+    @property
+    def channels(self) -> Mapping[int, Channel]:
+        """Per peer the channel, as the last commit left it."""
         ...
 
     async def submit(self, commands: Sequence[Any]) -> list[Any]:

@@ -10,27 +10,27 @@ from node.store.history import History
 from node.web import region_answers as answers
 from node.web import requests
 from node.web.commands import units
-from node.web.ports import Check
+from node.web.ports import Check, NodeLike
 from node.web.routes import Call, Route, respond
 from node.web.words import time_or_none
 
 
 async def show(call: Call) -> web.Response:
     """As the last commit left it."""
-    return respond(_shown(call.desk.node.history, call.desk.node.office))
+    return respond(_shown(call.desk.node.history, call.desk.node))
 
 
 async def replayed(call: Call) -> web.Response:
     """The regional system has repeated every command that it was told is done."""
     history: History = await call.desk.one(Replayed(by=call.token.name))
-    return respond(_shown(history, call.desk.node.office))
+    return respond(_shown(history, call.desk.node))
 
 
 async def accept_risk(call: Call) -> web.Response:
     """One of two people. Whose token it is, is who it is."""
     command = AcceptRisk(peer=call.body.peer, amount=units(call.body.amount), by=call.token.name)
     history: History = await call.desk.one(command)
-    return respond(_shown(history, call.desk.node.office))
+    return respond(_shown(history, call.desk.node))
 
 
 def check(history: History, office: Office) -> Check:
@@ -43,7 +43,8 @@ def check(history: History, office: Office) -> Check:
     )
 
 
-def _shown(history: History, office: Office) -> answers.Recovery:
+def _shown(history: History, node: NodeLike) -> answers.Recovery:
+    office = node.office
     return answers.Recovery(
         recovering=history.recovering,
         cause=history.cause,
@@ -53,6 +54,11 @@ def _shown(history: History, office: Office) -> answers.Recovery:
         replayed=history.replayed,
         merged=sorted(history.merged),
         outstanding=outstanding(history, office) if history.recovering else [],
+        coming_back=[
+            answers.ComingBack(peer=peer, here=channel.size, there=channel.fenced.holds_size)
+            for peer, channel in sorted(node.channels.items())
+            if channel.fenced is not None
+        ],
         missing=missing(history, office),
         risks=[
             answers.Risk(

@@ -112,9 +112,7 @@ def _other(call: Call) -> members.Region:
     return region
 
 
-def _peer(
-    region: members.Region, channel: query.ChannelState, status: PeerStatus, digests: list[str]
-) -> answers.Peer:
+def _peer(region: members.Region, channel: query.ChannelState, status: PeerStatus, digests: list[str]) -> answers.Peer:
     return answers.Peer(
         code=region.code,
         name_zh=region.name_zh,

@@ -55,6 +55,14 @@ class Risk(Answer, frozen=True):
     accepted: bool
 
 
+class ComingBack(Answer, frozen=True):
+    """A region that gives back what was lost: messages of this region's log that are `here`, and that it holds."""
+
+    peer: int
+    here: int
+    there: int
+
+
 class Recovery(Answer, frozen=True):
     """Where the region stands after a restore. While `recovering` no resident is debited; all else goes on.
 
@@ -70,6 +78,7 @@ class Recovery(Answer, frozen=True):
     replayed: bool
     merged: list[int]
     outstanding: list[int]
+    coming_back: list[ComingBack]
     missing: str
     risks: list[Risk]
     owed: int

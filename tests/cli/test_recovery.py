@@ -97,3 +97,13 @@ def test_init_writes_over_nobodys_witness(hutong: Hutong, tmp_path: Path) -> Non
     assert (shared / "witness").read_bytes() == before
     assert not (tmp_path / "b").exists()
     assert not (first / "witness").exists()
+
+
+def test_watching_ends_when_everybody_has_given_back_or_the_time_is_up(hutong: Hutong, two: tuple[Path, Path]) -> None:
+    a, b = two
+    (a / "witness").unlink()
+    with serving(a):
+        assert hutong.done("recovery", "watch", "--seconds", 0.1, "--dir", a)["outstanding"] == [330200]
+        with serving(b):
+            found = hutong.done("recovery", "watch", "--seconds", 60, "--dir", a)
+            assert (found["outstanding"], found["merged"], found["coming_back"]) == ([], [330200], [])

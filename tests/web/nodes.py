@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import itertools
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import aiohttp
 from aiohttp.test_utils import TestClient, TestServer
 
+from gateway.protocol.channel import Channel
 from gateway.protocol.values import Standing
 from node.services.office import Office
 from node.services.writer import WriterThread
@@ -47,6 +48,10 @@ class RunningNode:
     @property
     def history(self) -> History:
         return self.region.writer.history
+
+    @property
+    def channels(self) -> Mapping[int, Channel]:
+        return self.region.writer.channels
 
     async def submit(self, commands: Sequence[Any]) -> list[Any]:
         return await asyncio.wrap_future(self.thread.submit(commands))
