@@ -69,6 +69,7 @@ class LocalRegion:
         self._taken: dict[int, int] = {}  # per peer, the largest of my receipts since its stream began
         self._refused: deque[tuple[int, int]] = deque()  # peer and frames in vain, from the writer's thread
         writer.writer.on_refused(lambda peer, frames: self._refused.append((peer, frames)))
+        writer.writer.on_commit(self._committed)
         exchange.credit_frames = lambda peer: self.allowance(peer).credit_frames()
         with store.read() as conn:
             self._back_offs = {
@@ -80,6 +81,17 @@ class LocalRegion:
                 )
                 for r in conn.execute(select(schema.back_off))
             }
+
+    def begin_anew(self) -> None:
+        """Nothing is under way with anybody: this process takes over, as at a start."""
+        self._progress.clear()
+        self._taken.clear()
+        self._refused.clear()
+        self._exchange.begin_anew()
+
+    def _committed(self, peers: frozenset[int]) -> None:
+        for peer in peers:
+            self._wake(peer)
 
     def hello(self, peer: int) -> Hello:
         roster = self._office.roster
@@ -94,7 +106,7 @@ class LocalRegion:
         )
 
     def peers(self) -> Mapping[int, Peer]:
-        if self._office.doubled:
+        if self._office.doubled or not self._writer.writer.seals:
             return {}  # nobody is dialled and nobody let in: the streams are the other instance's
         roster = self._office.roster
         if self._peers[0] != roster.version:
@@ -219,12 +231,6 @@ class LocalRegion:
     def on_work(self, wake: Callable[[int], None]) -> None:
         self._wake = self._pages.wake = wake
 
-        def committed(peers: frozenset[int]) -> None:
-            for peer in peers:
-                wake(peer)
-
-        self._writer.writer.on_commit(committed)
-
     def back_off(self, peer: int) -> BackOff:
         return self._back_offs.get(peer, BackOff())
 
@@ -262,7 +268,7 @@ class LocalRegion:
                 return
             self._office.roster = newest
             # Nothing is awaited in between: what was verified under the roster before is in the writer's queue already.
-            judging = self._writer.submit([JudgeKeys()])
+            judging = self._writer.submit([JudgeKeys()] if self._writer.writer.seals else [])
             log.info("roster_in_force", version=newest.version)
             for code in self.peers().keys() - known:
                 self._wake(code)
@@ -273,6 +279,8 @@ class LocalRegion:
 
     async def end_gone(self) -> None:
         """End what is open with regions that the roster in force resolves, a piece at a time."""
+        if not self._writer.writer.seals:
+            return
         for first in list(resolution.due(self._office, self._writer.writer.channels)):
             then: resolution.Resolve | resolution.Close | None = first
             while then is not None:

@@ -41,7 +41,7 @@ def serve(directory: Directory = HERE) -> Answer:
     """SIGTERM and SIGINT finish the batch in hand and end with 0. Logs are JSON lines on the error stream."""
     config = load(directory)
     log_json()
-    with hold(config) as held:
+    with hold(config, process=config.process) as held:
         asyncio.run(_serve(config, held))
     raise typer.Exit(0)  # what there was to say was said when the node was ready
 
@@ -140,9 +140,14 @@ async def _follow(node: Node) -> None:
 
 def _ready(node: Node, config: Config) -> None:
     """One line, once others can reach it."""
-    grpc = f"{_host(config.grpc_listen)}:{node.courier.port}"
+    port = node.courier.port or host_port(config.grpc_listen)[1]  # one of several may never listen there
+    grpc = f"{_host(config.grpc_listen)}:{port}"
     http = f"{_host(config.http_listen)}:{node.http_port}"
-    value = {"ready": True, "region": config.region, "grpc": grpc, "http": http, "pid": os.getpid()}
+    value: dict[str, Any] = {
+        "ready": True, "region": config.region, "grpc": grpc, "http": http, "pid": os.getpid(),
+    }  # fmt: skip
+    if config.process:
+        value["process"] = config.process
     name = say(config.name_zh, config.name_en or config.name_zh)
     line = f"{config.region} {name} {say('已就绪', 'ready')}  gRPC {grpc}  HTTP http://{http}  PID {os.getpid()}"
     tell(Answer(value=value, shown=[line]))

@@ -59,6 +59,11 @@ class Exchange:
         self._resumes: dict[int, tuple[Epoch, bytes]] = {}  # per peer, its newest that was verified
         self._granted: dict[int, int] = {}  # per peer, the most it was granted
 
+    def begin_anew(self) -> None:
+        """What was granted and heard is another process's: this one begins as after a start."""
+        self._resumes.clear()
+        self._granted.clear()
+
     # -- what came ---------------------------------------------------------------------------------------------------
 
     def command(

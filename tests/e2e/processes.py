@@ -184,8 +184,11 @@ rate = "1/10"
 """
 
 
-def set_up(root: Path) -> Pair:
-    """Two regions and a federation, by exchanging the files that the commands name. Nobody can dial the second."""
+def set_up(root: Path, database: str = "sqlite:///region.sqlite") -> Pair:
+    """Two regions and a federation, by exchanging the files that the commands name. Nobody can dial the second.
+
+    `database`: of the second region.
+    """
     pair = Pair(root, root / "hangzhou", root / "ningbo")
     cards: list[str] = []
     for code, name, directory, dialled in (
@@ -195,7 +198,19 @@ def set_up(root: Path) -> Pair:
         grpc = f"127.0.0.1:{free_port()}"
         endpoint = ("--endpoint", grpc) if dialled else ()
         made = hutong(
-            "init", code, "--name", name, "--dir", directory, "--listen", grpc, "--http", "127.0.0.1:0", *endpoint
+            "init",
+            code,
+            "--name",
+            name,
+            "--dir",
+            directory,
+            "--listen",
+            grpc,
+            "--http",
+            "127.0.0.1:0",
+            *endpoint,
+            "--database",
+            database if code == B else "sqlite:///region.sqlite",
         )
         cards.append(made["card"])
         (directory / "terms.toml").write_text(TERMS, encoding="utf-8")

@@ -1,4 +1,4 @@
-"""Several processes of one region over one PostgreSQL, driven step by step: each with a memory and a witness of its own."""
+"""Several processes of one region over one PostgreSQL, driven step by step: each with its own memory and witness."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class Process(TestRegion):
     """One of several processes of a region."""
 
     def __init__(self, region: TestRegion, url: str, name: str, *, joins: bool = False) -> None:
-        """`region`: whose keys and secrets it has. `joins`: it has no witness, for others are there. It starts at once."""
+        """It starts at once, with the keys of `region`. `joins`: it has no witness yet, and others are there."""
         self.code, self.clock, self.chance, self.office = region.code, region.clock, region.chance, region.office
         self.name, self.store = name, open_store(url, asleep_s=15)
         with self.store.read() as conn:
