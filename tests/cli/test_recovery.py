@@ -99,11 +99,7 @@ def test_init_writes_over_nobodys_witness(hutong: Hutong, tmp_path: Path) -> Non
     assert not (first / "witness").exists()
 
 
-def test_watching_ends_when_everybody_has_given_back_or_the_time_is_up(hutong: Hutong, two: tuple[Path, Path]) -> None:
-    a, b = two
-    (a / "witness").unlink()
-    with serving(a):
-        assert hutong.done("recovery", "watch", "--seconds", 0.1, "--dir", a)["outstanding"] == [330200]
-        with serving(b):
-            found = hutong.done("recovery", "watch", "--seconds", 60, "--dir", a)
-            assert (found["outstanding"], found["merged"], found["coming_back"]) == ([], [330200], [])
+def test_watching_ends_when_the_time_is_up(hutong: Hutong, two: tuple[Path, Path]) -> None:
+    (two[0] / "witness").unlink()
+    with serving(two[0]):
+        assert hutong.done("recovery", "watch", "--seconds", 0.1, "--dir", two[0])["outstanding"] == [330200]

@@ -53,8 +53,8 @@ def test_a_restored_region_gets_back_from_its_peer_what_its_backup_lacks(hutong:
         assert said["recovers"]
         assert hutong.done("verify", said["before"])["holds"]  # what was in the write-ahead log, too
         with serving(pair.a) as again:
-            until(lambda: again.get("/v1/recovery")["merged"], "the peer has given back what it holds")
-            assert again.get("/v1/recovery")["recovering"]
+            found = hutong.done("recovery", "watch", "--seconds", 60, "--dir", pair.a)
+            assert (found["recovering"], found["outstanding"], found["coming_back"]) == (True, [], [])
             hutong.done("recovery", "replayed", "--dir", pair.a)
             until(lambda: not again.get("/v1/recovery")["recovering"], "the region is whole")
             assert {name: balance(again, name) for name in had} == had
