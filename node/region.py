@@ -12,7 +12,7 @@ from functools import partial
 from typing import Any
 
 import structlog
-from sqlalchemy import delete, insert, select
+from sqlalchemy import select
 
 from gateway.ports import BackOff, Peer
 from gateway.protocol import codec, limits
@@ -32,7 +32,7 @@ from node.services.receive import Receive
 from node.services.repair import SayRepair
 from node.services.revocation import JudgeKeys
 from node.services.writer import WriterThread
-from node.store import schema
+from node.store import bulk, schema
 from node.store.engine import Store
 
 PROTOCOL_VERSIONS = (1,)
@@ -65,6 +65,8 @@ class LocalRegion:
         self._asking: dict[int, list[asyncio.Future[Standing]]] = {}
         self._pages = Asking()
         self._adopting = asyncio.Lock()
+        self._unkept: dict[int, BackOff] = {}
+        self._keeping: asyncio.Task[None] | None = None
         self._seconds, self._allowances = seconds, dict[int, Allowance]()
         self._taken: dict[int, int] = {}  # per peer, the largest of my receipts since its stream began
         self._refused: deque[tuple[int, int]] = deque()  # peer and frames in vain, from the writer's thread
@@ -235,20 +237,22 @@ class LocalRegion:
         return self._back_offs.get(peer, BackOff())
 
     async def keep_back_off(self, peer: int, back_off: BackOff) -> None:
-        self._back_offs[peer] = back_off
-        await asyncio.to_thread(self._store_back_off, peer, back_off)
+        self._back_offs[peer] = self._unkept[peer] = back_off
+        if self._keeping is None or self._keeping.done():
+            self._keeping = asyncio.create_task(self._keep_back_offs())
+        await asyncio.shield(self._keeping)
 
-    def _store_back_off(self, peer: int, b: BackOff) -> None:
+    async def _keep_back_offs(self) -> None:
+        """What has come meanwhile in one transaction: at a start hundreds of peers are met at once."""
+        while self._unkept:
+            kept, self._unkept = self._unkept, {}
+            await asyncio.to_thread(self._store_back_offs, kept)
+
+    def _store_back_offs(self, kept: Mapping[int, BackOff]) -> None:
+        rows = [(peer, b.failures, b.next_dial_ms, b.last_contact_ms, b.last_error[:256]) for peer, b in kept.items()]
         with self._store.write() as conn:
-            conn.execute(delete(schema.back_off).where(schema.back_off.c.peer == peer))
-            row = {
-                "peer": peer,
-                "failures": b.failures,
-                "next_dial_ms": b.next_dial_ms,
-                "last_contact_ms": b.last_contact_ms,
-                "last_error": b.last_error[:256],
-            }
-            conn.execute(insert(schema.back_off), [row])
+            bulk.delete_in(conn, schema.back_off, "peer", kept)
+            bulk.insert(conn, schema.back_off, rows)
 
     async def rosters_after(self, have: int) -> tuple[Sequence[Signed], bool]:
         return await asyncio.to_thread(self._rosters_after, have)

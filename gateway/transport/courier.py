@@ -31,7 +31,7 @@ from gateway.transport.server import Received, Server
 from gateway.transport.tls import MaterialFiles
 
 #: At a start with more peers than are dialled at once, so many a second are begun.
-DIALS_PER_S = 50.0
+DIALS_PER_S = 200.0
 #: A second stream from the side whose streams do not stay: either that side takes it back within this time, because
 #: both had dialled, or it has lost the stream that seems to stand here. In seconds.
 RIVAL_GRACE_S = 2.0
