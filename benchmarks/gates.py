@@ -30,5 +30,8 @@ GATES = {
     "merkle_inclusion_ms_10m": Gate(10, at_least=False),
     "merkle_consistency_ms_10m": Gate(10, at_least=False),
     "transfers_ratio_with_flooding_peer": Gate(0.8, at_least=True),
+    "recovery_messages_per_s": Gate(20_000, at_least=True),
+    "recovery_memory_mb": Gate(300, at_least=False),
+    "handshake_333_peers_s": Gate(5, at_least=False),
     "backlog_100k_resend_ratio": Gate(0.8, at_least=True),
 }

@@ -23,9 +23,9 @@ from typing import Any
 
 from benchmarks import regions
 from benchmarks.children import ChildError
-from benchmarks.client import Connection, Pair, get
+from benchmarks.client import Connection, get
 from benchmarks.long_log import hurry, nobody
-from benchmarks.regions import CATEGORY, Site, resident
+from benchmarks.regions import CATEGORY, Pair, Site, resident
 from benchmarks.serving import Served, serving, start
 from gateway.protocol.values import Message
 from gateway.transport import messages as wire
@@ -40,7 +40,6 @@ from node.witness import WitnessFile
 
 CODES = (330100, 330200, 330300, 330400)
 """The region that is restored, and its peers."""
-MESSAGES = 1_000_000
 RESIDENTS = 10_000
 ORDERS = 1_000
 """In one commit, for one peer."""
@@ -138,6 +137,7 @@ def _prepare(folder: Path, messages: int, told: Callable[[int], None]) -> tuple[
     the logs of its channels, and not in the backup."""
     sites, roster = regions.found(folder, CODES)
     addresses: list[tuple[str, ...]] = []
+    token = ""
     for site in sites:
         with regions.opened(site, [roster]) as (store, office):
             writer = Writer(store, office, WitnessFile(config.load(site.directory).witness))
@@ -224,16 +224,20 @@ async def _recovered(site: Site, token: str, messages: int, served: Served, begu
 
     try:
         async with asyncio.timeout(PATIENCE_S):
-            while (found := await ask("/v1/recovery"))["outstanding"]:
+            found = await ask("/v1/recovery")
+            while found["outstanding"]:
                 await asyncio.sleep(_LOOK_S)
+                found = await ask("/v1/recovery")
             recovered = Recovered(
                 messages=await there(),
                 seconds=time.monotonic() - begun,
                 cpu_s=served.cpu_s(),
                 peak_mb=served.peak_mb(),
             )
-            while (back := await there()) < messages:
+            back = recovered.messages
+            while back < messages:
                 await asyncio.sleep(_LOOK_S)
+                back = await there()
     except TimeoutError:
         raise ChildError(f"no end in {PATIENCE_S:.0f} s: {served.last_words()}") from None
     finally:

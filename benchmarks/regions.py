@@ -106,7 +106,7 @@ def found(
     folder: Path, codes: Sequence[int], databases: Sequence[str | None] = (), *, guests: Sequence[Region] = ()
 ) -> tuple[list[Site], Signed]:
     """Directories of regions that trust each other, below `folder`, and their roster. Their databases are not made."""
-    ports = iter(_free_ports(2 * len(codes)))
+    ports = iter(free_ports(2 * len(codes)))
     sites = []
     for code, url in zip(codes, databases or [None] * len(codes), strict=True):
         directory = folder / str(code)
@@ -217,7 +217,7 @@ def new_key() -> SigningKey:
     return SigningKey.from_seed(os.urandom(32))
 
 
-def _free_ports(count: int) -> list[int]:
+def free_ports(count: int) -> list[int]:
     """Ports that nobody listens on now."""
     sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
     ports = [one.getsockname()[1] for one in sockets]

@@ -10,13 +10,27 @@ from pathlib import Path
 
 from rich.progress import Progress
 
-from benchmarks import backlog, flooding, floor, large, opening, ordinary, postgresql, product, proofs
+from benchmarks import (
+    backlog,
+    flooding,
+    floor,
+    idle_peers,
+    large,
+    opening,
+    ordinary,
+    postgresql,
+    product,
+    proofs,
+    recovery,
+)
 from benchmarks.backlog import Outage
 from benchmarks.children import Result
 from benchmarks.figures import Figure
 from benchmarks.flooding import Flooded
+from benchmarks.idle_peers import Greeted
 from benchmarks.opening import Opened
 from benchmarks.product import Run
+from benchmarks.recovery import Recovered
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,10 +44,18 @@ class Extent:
     floods: int
     openings: int
     proofs: int
+    recoveries: int
+    lost: int
+    """Messages of each recovery."""
+    greetings: int
 
 
-FULL = Extent(rounds=5, seconds=5.0, outages=2, floods=3, openings=5, proofs=50)
-QUICK = Extent(rounds=2, seconds=2.0, outages=1, floods=1, openings=3, proofs=25)
+FULL = Extent(
+    rounds=5, seconds=5.0, outages=2, floods=3, openings=5, proofs=50, recoveries=3, lost=1_000_000, greetings=3
+)
+QUICK = Extent(
+    rounds=2, seconds=2.0, outages=1, floods=1, openings=3, proofs=25, recoveries=1, lost=60_000, greetings=1
+)
 
 
 @dataclass(slots=True)
@@ -46,6 +68,8 @@ class Measured:
     """Keyed ``sqlite``, ``postgresql``."""
     outages: list[Outage] = field(default_factory=list)
     floods: list[Flooded] = field(default_factory=list)
+    recoveries: list[Recovered] = field(default_factory=list)
+    greetings: list[Greeted] = field(default_factory=list)
     openings: list[Opened] = field(default_factory=list)
     proofs: list[Figure] = field(default_factory=list)
 
@@ -73,6 +97,12 @@ class Session:
             for done in range(1, extent.floods + 1):
                 found.floods.append(flooding.run(extent.seconds, directory))
                 told(done)
+        with self._bar("greeting idle peers", extent.greetings) as told:
+            for done in range(1, extent.greetings + 1):
+                found.greetings.append(idle_peers.run(directory))
+                told(done)
+        with self._bar("recovering from a backup", extent.lost) as told:
+            found.recoveries += recovery.run(directory, extent.lost, extent.recoveries, told)
         with self._bar("opening a large region", large.MESSAGES) as told:
             found.openings += opening.run(directory, extent.openings, told)
         with self._bar("proofs over a long log", proofs.MESSAGES) as told:

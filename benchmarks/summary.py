@@ -74,6 +74,13 @@ def _rest(found: Measured) -> Iterator[Figure]:
     if found.floods:
         ratios = [flooded.beside_per_s / flooded.alone_per_s for flooded in found.floods]
         yield figure("transfers_ratio_with_flooding_peer", "×", ratios)
+    if found.recoveries:
+        yield figure("recovery_messages_per_s", "messages/s", [r.messages_per_s for r in found.recoveries])
+        yield figure("recovery_cpu_us_per_message", "µs", [r.cpu_s * 1e6 / r.messages for r in found.recoveries])
+        yield figure("recovery_memory_mb", "MiB", [r.peak_mb for r in found.recoveries])
+    if found.greetings:
+        yield figure("handshake_333_peers_s", "s", [greeted.seconds for greeted in found.greetings])
+        yield figure("handshake_333_peers_memory_mb", "MiB", [greeted.peak_mb for greeted in found.greetings])
     if openings:
         yield figure("open_region_s", "s", [opened.seconds for opened in openings])
         yield figure("open_region_memory_mb", "MiB", [opened.peak_mb for opened in openings])
