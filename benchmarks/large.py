@@ -23,7 +23,7 @@ from benchmarks.long_log import EPOCH, hurry, nobody, write
 from benchmarks.regions import Pair, Site
 from gateway.protocol.channel import Condition
 from gateway.protocol.merkle import Frontier
-from gateway.protocol.transfer import State
+from gateway.protocol.transfer import NEVER, State
 from node.ledger.accounts import AccountKind, AccountState
 from node.ledger.postings import Phase
 from node.services.transfer import EventKind
@@ -131,7 +131,7 @@ _LEDGER = (
     f"INSERT INTO posting (no, phase, debit, credit, amount, command, resident, at_ms) {_COUNT.format(rows=ACCOUNTS)} "
     f"SELECT :posting + i, {Phase.SINGLE:d}, :issuer, :balance + i, 1000, zeroblob(16), :balance + i, {_AT_MS} FROM n",
     "INSERT INTO lot (no, balance, amount, remaining, granted, expires, issuer, evidence, because) "
-    f"{_COUNT.format(rows=ACCOUNTS)} SELECT :lot + i, :balance + i, 1000, 1000, 20260101, {schema.NEVER}, "
+    f"{_COUNT.format(rows=ACCOUNTS)} SELECT :lot + i, :balance + i, 1000, 1000, 20260101, {NEVER}, "
     f"{regions.SOURCE}, 1, '' FROM n",
     "INSERT INTO transfer (no, id, source, destination, state, reason, digest, client_key, balance, category, amount, "
     "becomes, arriving, rate_p, rate_q, purpose, offered, answered, address, at_ms, decided_ms) "

@@ -89,7 +89,8 @@ def build(
     `databases`: store URLs of two empty databases; None is a file in the region's directory.
     """
     sites, signed = found(folder, (SOURCE, DESTINATION), databases, guests=guests)
-    token, addresses = "", ()
+    token = ""
+    addresses: tuple[str, ...] = ()
     for site in sites:
         with opened(site, [signed]) as (store, office):
             writer = Writer(store, office)
