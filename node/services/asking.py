@@ -5,8 +5,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
+from gateway.protocol import limits
 from gateway.protocol.values import Page, Pull
 
+PACE_S = 1.0 / limits.PAGES_PER_S
+"""Between two pages: asking faster than a peer may be asked would get it, or this region, throttled."""
 WAIT_S = 15.0
 """How long a peer may take: a large page, over a slow line, read by a busy node."""
 
@@ -16,6 +19,7 @@ class Asking:
 
     def __init__(self) -> None:
         self.wake: Callable[[int], None] = lambda _peer: None
+        self._asked_s: dict[int, float] = {}  # per peer, when it was asked last, of the loop's clock
         self._turns: dict[int, asyncio.Lock] = {}
         self._questions: dict[int, Pull] = {}
         self._askers: dict[int, asyncio.Future[Page]] = {}
@@ -23,7 +27,10 @@ class Asking:
     async def page(self, peer: int, pull: Pull) -> Page | None:
         """What the peer gives back; None when it does not answer."""
         async with self._turns.setdefault(peer, asyncio.Lock()):
-            asker: asyncio.Future[Page] = asyncio.get_running_loop().create_future()
+            loop = asyncio.get_running_loop()
+            await asyncio.sleep(max(0.0, self._asked_s.get(peer, 0.0) + PACE_S - loop.time()))
+            self._asked_s[peer] = loop.time()
+            asker: asyncio.Future[Page] = loop.create_future()
             self._questions[peer], self._askers[peer] = pull, asker
             self.wake(peer)
             try:

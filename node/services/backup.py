@@ -15,7 +15,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 
 import msgspec
-from sqlalchemy import Connection, make_url, select
+from sqlalchemy import Connection, inspect, make_url, select
 
 from node.errors import BadInput, DatabaseFull, Unavailable
 from node.services import founding
@@ -69,7 +69,11 @@ class Belongs(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def belongs(conn: Connection) -> Belongs:
-    """Whose this database is. Raises BadInput where it is no region's."""
+    """Whose database this is. Raises BadInput where it is no region's."""
+    if not inspect(conn).has_table(schema.history.name):
+        raise BadInput(
+            "the database is no region's, or an earlier version's: a start of `hutong serve` brings that up to date"
+        )
     owner = conn.scalar(select(schema.meta.c.value).where(schema.meta.c.name == "region"))
     if owner is None:
         raise BadInput("the database belongs to no region")

@@ -76,8 +76,10 @@ def serving(backup: Path, place: Path, url: str, programs: Path | None) -> Itera
     """A server of one's own on a copy of the backup, in the new directory `place`; the URL of the region's database.
 
     It listens on a socket in `place` that only this user can reach, archives nothing, and is gone at the end. Raises
-    Unavailable where it cannot start: PostgreSQL does not run as root.
+    BadInput for root, as whom PostgreSQL does not run, Unavailable where it cannot start.
     """
+    if os.geteuid() == 0:
+        raise BadInput("PostgreSQL does not run as root. Run the drill as the user who runs the node.")
     control = find("pg_ctl", programs)
     place.mkdir(mode=0o700)
     data = place / "data"
