@@ -60,9 +60,12 @@ def watch(
     """Ends, with what `show` shows, when nobody is outstanding, or when the time is up."""
     api, end = Api(directory), time.monotonic() + seconds
     found = api.get("recovery")
+    seen: dict[int, tuple[int, int]] = {}  # a peer that has given back all is no longer told of
     with progress(say("取回报文", "Messages given back"), None) as bar:
         while found["outstanding"] and time.monotonic() < end:
-            here, there = (sum(peer[what] for peer in found["coming_back"]) for what in ("here", "there"))
+            seen = {peer: (there, there) for peer, (_, there) in seen.items()}
+            seen.update({peer["peer"]: (peer["here"], peer["there"]) for peer in found["coming_back"]})
+            here, there = (sum(sizes) for sizes in zip(*seen.values(), strict=True)) if seen else (0, 0)
             bar.update(bar.task_ids[0], completed=here, total=there or None)
             time.sleep(LOOK_S)
             found = api.get("recovery")
@@ -100,6 +103,13 @@ def _told(found: Mapping[str, Any]) -> Answer:
         ]
     lines.append((say("垫付未还", "Advanced and not got back"), f"{found['owed']:,}"))
     shown: list[RenderableType] = [facts(lines)]
+    if found["coming_back"]:
+        columns = [say("地区", "Region"), say("已取回", "Back"), say("共", "Of"), "%"]
+        rows = [
+            [str(peer["peer"]), peer["here"], peer["there"], f"{peer['here'] / max(peer['there'], 1):.0%}"]
+            for peer in found["coming_back"]
+        ]
+        shown.append(table(say("正在取回报文", "Messages coming back"), columns, rows))
     if found["risks"]:
         columns = [
             say("地区", "Region"), say("至多", "Up to"), say("已用", "Used"), say("提出", "Stated by"),
