@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from sqlalchemy import select
 
+from gateway.protocol.address import ALIAS_BYTES, Address, write
 from gateway.protocol.channel import Condition
 from gateway.protocol.transfer import State
 from node.errors import DatabaseFull
@@ -98,6 +99,27 @@ def test_what_came_after_the_backup_only_at_home_is_advanced_and_repaid(two: Pai
     assert {code: transfers(region) for code, region in two.regions.items()} == before
     a.one(award)
     assert (points(a, "A"), points(b, "B")) == had
+    assert a.writer.history.owed == 0
+    agree(two)
+
+
+def test_points_that_were_advanced_for_a_refused_transfer_are_in_lots_again(two: Pair, tmp_path: Path) -> None:
+    """The offer and its refusal come back in one page, and the lot that the offer took from is not older than that."""
+    a, b = ends(two)
+    old = backup(a, tmp_path / "old.sqlite")
+    resident(a, "new")
+    award = Award(client="c", key="more", account="new", category="moral", amount=70)
+    a.one(award)
+    a.one(order(write(Address(B, bytes(ALIAS_BYTES))), 70, account="new"))
+    two.pump()
+    a.one(order(address(b, "B"), 10))  # which had seen the refusal
+    two.pump()
+    assert points(a, "new") == (70, 0, 0)
+    restore(a, old)
+    two.restart(A)
+    agree(two)
+    a.one(award)
+    assert points(a, "new") == (70, 0, 0)
     assert a.writer.history.owed == 0
     agree(two)
 
