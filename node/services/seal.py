@@ -165,10 +165,12 @@ def take_back(batch: Batch, channel: Channel, keep: int) -> Channel:
     peer, me = channel.peer, batch.books.me
     log = batch.books.logs[me, peer]
     frontier = merkle.frontier_at(batch.nodes(me, peer), keep)
-    taken: list[tuple[Frame, bytes]] = []
+    count = channel.size - keep
+    o = schema.outbox
+    no = min(batch.conn.scalar(select(func.min(o.c.no))) or 1, 1) - count  # before what waits, for whomever it waits
     spans = logs.outline(batch.conn, log, keep)
     logs.cut(batch.conn, log, keep)
-    for span in spans:
+    for span in spans:  # one segment at a time: memory stays bounded
         segment = next(logs.segments(batch.conn, log, span.first, 1))
         frames, bodies = codec.unpack_frames(segment.frames), codec.unpack_bodies(segment.bodies or b"")
         kept = max(keep - span.first, 0)
@@ -176,30 +178,34 @@ def take_back(batch: Batch, channel: Channel, keep: int) -> Channel:
             logs.shorten(batch.conn, log, span.first, frames[:kept], bodies[:kept], frontier.root())
         else:
             logs.remove(batch.conn, log, span.first)
-        taken += zip(map(codec.decode_frame, frames[kept:]), bodies[kept:], strict=True)
+        taken = list(map(codec.decode_frame, frames[kept:]))
+        bulk.insert(batch.conn, o, _outbox_rows(batch, peer, no, taken, bodies[kept:]))
+        no += len(taken)
     logs.set_end(batch.conn, log, frontier)
-    batch.load(Wishes(transfers={frame.id for frame, _ in taken}))
-    o = schema.outbox
-    first = (batch.conn.scalar(select(func.min(o.c.no)).where(o.c.peer == peer)) or batch.books.next("outbox")) - len(
-        taken
-    )
-    rows = []
-    for no, (f, body) in enumerate(taken, first):
-        transfer = batch.transfers.get((f.id, peer if f.reply else me))
-        if transfer is not None:
-            _forget_number(batch, f, transfer)
-        rows.append((
-            no, peer, f.kind, f.reply, f.id, body, f.category, f.amount, f.becomes, f.arriving,
-            transfer.no if transfer is not None else None,
-        ))  # fmt: skip
-    bulk.insert(batch.conn, o, rows)
-    batch.books.outboxes[peer] = batch.books.outboxes.get(peer, 0) + len(rows)
+    batch.books.outboxes[peer] = batch.books.outboxes.get(peer, 0) + count
     uncleared = batch.books.uncleared.get(peer, deque())
     while uncleared and uncleared[-1].number >= keep:
         uncleared.pop()
     channel = unsealed(channel, frontier)
     batch.set_channel(channel)
     return channel
+
+
+def _outbox_rows(
+    batch: Batch, peer: int, first: int, frames: Sequence[Frame], bodies: Sequence[bytes]
+) -> list[bulk.Row]:
+    """Frames that lose their numbers, as rows of the outbox from number `first` on."""
+    batch.load(Wishes(transfers={frame.id for frame in frames}))
+    rows: list[bulk.Row] = []
+    for no, (f, body) in enumerate(zip(frames, bodies, strict=True), first):
+        transfer = batch.transfers.get((f.id, peer if f.reply else batch.books.me))
+        if transfer is not None:
+            _forget_number(batch, f, transfer)
+        rows.append((
+            no, peer, f.kind, f.reply, f.id, body, f.category, f.amount, f.becomes, f.arriving,
+            transfer.no if transfer is not None else None,
+        ))  # fmt: skip
+    return rows
 
 
 def _forget_number(batch: Batch, frame: Frame, transfer: Transfer) -> None:
