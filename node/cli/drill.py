@@ -164,7 +164,6 @@ def _recover(api: Api, config: Config, live: Store, store: Store, office: Office
     from node.services.drill import Copy, Extent, compare, examine, local_only
     from node.services.verify import verify
 
-    began = time.monotonic()
     copy = Copy(store, live, office)
     before, now = examine(store, office), examine(live, office)
     peers = [r.code for r in office.roster.regions if r.code != office.me and r.status is not Status.WITHDRAWN]
@@ -173,6 +172,7 @@ def _recover(api: Api, config: Config, live: Store, store: Store, office: Office
     faults: dict[int, str] = {}
     sizes = {peer: size for peer, (size, _, _) in told.items() if size is not None}
     total = sum(max(0, size - before.channels.get(peer, Extent()).said) for peer, size in sizes.items())
+    began = time.monotonic()
     with progress(say("取回报文", "Messages given back"), total) as bar:
         for peer, (size, root, fault) in told.items():
             faults[peer] = fault or _pull_all(
