@@ -81,6 +81,12 @@ def peers(
 
 def _all(api: Api, days: int) -> Answer:
     found = api.get("peers")
+    if not found["seals"]:
+        by = f" {found['sealer']}" if found["sealer"] else ""
+        note(
+            f"本进程不与其他地区通信，由进程{by or '（暂无）'} 负责。",
+            f"Another process{by or ' (none yet)'} talks with other regions; this one takes commands.",
+        )
     if found["doubled"]:
         note(
             "另有一个实例正以本地区的名义运行，本实例已停止：停掉其中一个，再重启留下的那个。",

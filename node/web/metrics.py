@@ -77,6 +77,9 @@ class Metrics:
         self._doubled = Gauge(
             "hutong_doubled", "1 when another instance runs as this region: this one has stopped", registry=registry
         )
+        self._sealer = Gauge(
+            "hutong_sealer", "1 when this process numbers messages and talks with peers", registry=registry
+        )
         self._recovering = Gauge(
             "hutong_recovering",
             "1 after a restore, until the region is whole: no resident is debited",
@@ -136,6 +139,7 @@ class Metrics:
                 self._database.set(1)
                 self._take(scraped)
         self._doubled.set(int(self._node.office.doubled))
+        self._sealer.set(int(self._node.seals))
         history = self._node.history
         self._recovering.set(int(history.recovering))
         self._outstanding.set(len(outstanding(history, self._node.office)) if history.recovering else 0)

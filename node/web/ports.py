@@ -63,6 +63,16 @@ class NodeLike(Protocol):
         """Per peer the channel, as the last commit left it."""
         ...
 
+    @property
+    def seals(self) -> bool:
+        """Whether this process numbers messages and talks with peers: of several one does."""
+        ...
+
+    @property
+    def sealer(self) -> str:
+        """The name of the process that does, of several; empty where there is only one, or none does now."""
+        ...
+
     async def submit(self, commands: Sequence[Any]) -> list[Any]:
         """Have the single writer commit these commands.
 

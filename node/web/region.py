@@ -87,6 +87,8 @@ async def peers(call: Call) -> web.Response:
                 if region.code != node.office.me
             ],
             node.office.doubled,
+            node.seals,
+            node.sealer,
         )
     )
 

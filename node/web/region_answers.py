@@ -142,10 +142,15 @@ class Peer(Answer, frozen=True):
 
 
 class Peers(Answer, frozen=True):
-    """All other regions of the roster. `doubled`: another instance runs as this region, and this one has stopped."""
+    """All other regions of the roster. `doubled`: another instance runs as this region, and this one has stopped.
+
+    `seals`: this process numbers messages and talks with peers; where several serve the region one does, the `sealer`.
+    """
 
     peers: list[Peer]
     doubled: bool
+    seals: bool
+    sealer: str
 
 
 class Standing(Answer, frozen=True):

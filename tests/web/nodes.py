@@ -53,6 +53,14 @@ class RunningNode:
     def channels(self) -> Mapping[int, Channel]:
         return self.region.writer.channels
 
+    @property
+    def seals(self) -> bool:
+        return self.region.writer.seals
+
+    @property
+    def sealer(self) -> str:
+        return self.region.writer.sealer
+
     async def submit(self, commands: Sequence[Any]) -> list[Any]:
         return await asyncio.wrap_future(self.thread.submit(commands))
 
