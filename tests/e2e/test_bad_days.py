@@ -32,7 +32,8 @@ DECK = (
     *("kill",) * 4, *("halt",) * 3, *("cut",) * 3, *("stall",) * 2, *("backup",) * 5, *("restore",) * 3,
     "restore_two", "void", "second",
 )  # fmt: skip
-KINDS = {"kill", "halt", "cut", "stall", "backup", "restore", "second"}
+KINDS = set(DECK) - {"restore_two", "void"}
+"""Each of these happens, however slow the machine is."""
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(TROUBLE_S * 2 + 600)]
 
@@ -52,7 +53,6 @@ async def _live(root: Path) -> None:
             assert not world.overlapped
             await _days(world, TROUBLE_S / 2, together=True)
             _promised(await verdict.against(world))
-            assert set(world.count) >= KINDS or TROUBLE_S < 120, world.count
             assert all(relay.carried for relay in world.relays)
         except BaseException as error:
             error.add_note(f"seed {SEED}, {TROUBLE_S:.0f} s\n{world.report()}")
@@ -98,9 +98,10 @@ async def _days(world: Troubled, seconds: float, *, together: bool) -> None:
 async def _troubles(world: Troubled, seconds: float, *, together: bool) -> None:
     end, deck, last = time.monotonic() + seconds, list[str](), dict[str, asyncio.Task[None]]()
     async with asyncio.TaskGroup() as group:
-        while time.monotonic() < end:
-            for region in world.regions.values():
-                region.check()
+        while time.monotonic() < end or (together and not world.count.keys() >= KINDS):
+            for code, region in world.regions.items():
+                if not world.busy[code].locked():  # nobody means it to stop
+                    region.check()
             if not deck:
                 deck = list(DECK)
                 world.chance.shuffle(deck)
@@ -120,8 +121,6 @@ async def _trouble(world: Troubled, kind: str, chance: random.Random, *, togethe
         if together:
             await asyncio.gather(*map(world.restore, pair))
         return
-    if kind == "restore" and not together and not all(s.whole for c, s in world.systems.items() if c != code):
-        code = next(c for c, s in world.systems.items() if not s.whole)  # a restore during its recovery instead
     seconds = chance.choice((2.0, 4.0, 8.0, 35.0))
     trouble: dict[str, Callable[[], Awaitable[Any]]] = {
         "kill": lambda: world.kill(code, chance.uniform(0.0, 3.0)),
@@ -129,7 +128,7 @@ async def _trouble(world: Troubled, kind: str, chance: random.Random, *, togethe
         "cut": lambda: world.cut(pair, seconds),
         "stall": lambda: world.stall(pair, seconds),
         "backup": lambda: world.back_up(code),
-        "restore": lambda: world.restore(code),
+        "restore": lambda: world.restore(code) if together else world.restore_alone(code),
         "void": lambda: world.restore_void(code),
         "second": lambda: world.second(code),
     }

@@ -63,6 +63,7 @@ class Troubled:
     busy: dict[int, asyncio.Lock] = field(default_factory=dict)
     recoveries: set[asyncio.Task[None]] = field(default_factory=set)
     files: int = 0
+    due: list[int] = field(default_factory=list)  # regions to be restored, none beside another
 
     def tell(self, kind: str, what: str) -> None:
         """Remember it for whoever reads of a failure."""
@@ -162,6 +163,16 @@ class Troubled:
                 task = asyncio.create_task(system.recover(), name=str(code))
                 self.recoveries.add(task)
                 task.add_done_callback(self._recovered)
+
+    async def restore_alone(self, code: int) -> None:
+        """As `restore`; but where another region recovers already, that one, in the midst of it."""
+        recovers = [other for other, system in self.systems.items() if not system.whole]
+        code = [*recovers, *self.due, code][0]
+        self.due.append(code)
+        try:
+            await self.restore(code)
+        finally:
+            self.due.remove(code)
 
     async def restore_void(self, code: int) -> None:
         """Somebody puts back a backup of a history that was left: it is refused, and nothing has changed."""
