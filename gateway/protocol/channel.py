@@ -332,6 +332,8 @@ def hear_receipt(channel: Channel, receipt: Receipt, nodes: Nodes) -> Channel:
             raise Contradicted(f"region {channel.peer} has receipted another history of {receipt.size} frames")
         if receipt.epoch.number < channel.epoch.number or receipt.size <= channel.receipted:
             return channel  # what an older incarnation sent and the fence took back
+        if not channel.ready:
+            return channel  # what a later one sent, of which this database knows nothing yet
         raise Malformed(f"region {channel.peer} has receipted {receipt.size} frames under an epoch that never was")
     if receipt.size <= channel.receipted:
         return channel

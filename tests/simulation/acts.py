@@ -143,7 +143,7 @@ def _roster(world: World, region: SimRegion) -> None:
 
 
 def _backup(world: World, region: SimRegion) -> None:
-    if not region.disk.gone:
+    if not region.disk.gone and not region.is_in_doubt():
         world.say(region, f"backup {len(region.shelf.backups)}")
         region.shelf.put(region.disk.driver)
 
@@ -153,11 +153,19 @@ def _restore(world: World, region: SimRegion) -> None:
     backups = region.shelf.backups
     if not backups:
         return
-    at = world.chance.randrange(len(backups))
+    good = [at for at, backup in enumerate(backups) if not backup.void]
+    at = world.chance.choice([world.chance.randrange(len(backups)), *good[:1], *good[-1:]])
     world.say(region, f"RESTORE backup {at} of {len(backups)}{', which is void' * backups[at].void}")
     if world.chance.random() < 0.05 and not backups[at].void:
         region.lose_witness()
     world.restore(region, backups[at])
+
+
+def _calm(world: World, region: SimRegion) -> None:
+    """For a moment nothing goes wrong, and what was said arrives."""
+    if not any(r.disk.gone or r.clock.skew_ms for r in world.regions.values()) and not world.network.cut_off:
+        world.say(region, "calm")
+        world.talk(world.chance.choice([1, 2, 4]))
 
 
 def _go_on(world: World, region: SimRegion) -> None:
@@ -180,7 +188,15 @@ ACTS: dict[Act, int] = {
 """What can happen, and how often against each other."""
 
 
-RESTORING: dict[Act, int] = ACTS | {_backup: 5, _restore: 3, _go_on: 10, _tick: 14, _fail_witness: 1, _time: 2}
+RESTORING: dict[Act, int] = ACTS | {
+    _backup: 5,
+    _restore: 3,
+    _go_on: 10,
+    _tick: 14,
+    _fail_witness: 1,
+    _calm: 12,
+    _time: 2,
+}
 """The same where regions come back from backups."""
 
 

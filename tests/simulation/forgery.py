@@ -19,6 +19,7 @@ from gateway.protocol.values import (
     Message,
     NotReady,
     Offer,
+    Page,
     Provenance,
     Purpose,
     Signed,
@@ -62,6 +63,8 @@ def attack(world: World, region: SimRegion) -> None:
         world.commit(target)  # or it would be committed together with other things
     if target.inbox or target.disk.gone or target.disk.fault or any(target.writer.backlogs.values()):
         return
+    if target.channel(forged.source) is None or target.is_in_doubt():
+        return  # to be heard of at all makes a channel, and a doubt is cleared up with whatever comes next
     before = target.changes()
     world.hear_stranger(forged)
     if target.changes() != before:
@@ -168,6 +171,8 @@ def _with(packet: Packet, change: Any) -> Packet:
         forged = replace(message, head=change(message.head))
     elif isinstance(message, Delivered):
         forged = replace(message, receipt=change(message.receipt))
+    elif isinstance(message, Page):
+        forged = replace(message, head=change(message.head)) if message.head is not None else message
     else:
         assert isinstance(message, Signed)
         forged = change(message)

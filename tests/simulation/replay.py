@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
+from node.services import page
 from tests.simulation.acts import run
 from tests.simulation.violation import Violation
 from tests.simulation.world import World
@@ -26,12 +28,23 @@ class Failure:
         return f"seed {self.seed}: {self.what}\nreplay: python -m tests.simulation{kind} --seed {self.seed} --trace"
 
 
+@contextmanager
+def pages_of(size: int) -> Iterator[None]:
+    """What a restored peer is given back comes in pages of so many bytes, a frame at least."""
+    usual, page.PAGE_BYTES = page.PAGE_BYTES, size
+    try:
+        yield
+    finally:
+        page.PAGE_BYTES = usual
+
+
 def play(seed: int, *, restores: bool = False) -> tuple[Counter[str], Failure | None, World]:
     """One whole history. Returns what happened, counted, and what went wrong."""
     world = World(seed, restores=restores)
     failure = None
     try:
-        run(world)
+        with pages_of(1 if restores and seed % 2 else page.PAGE_BYTES):
+            run(world)
     except Exception as fault:
         # Whatever a region does, it never trips over itself: any error is a failure of the seed.
         what = str(fault) if isinstance(fault, AssertionError) else repr(fault)
