@@ -31,12 +31,6 @@ class Process(TestRegion):
         self.exchange = Exchange(self.office, self.store)
         self.writer.on_sealed(self.exchange.sending.sealed)
 
-    def move(self, url: str) -> None:
-        """The database is another one from now on; the process runs on."""
-        self.store.close()
-        self.store.engine = open_store(url).engine
-        self.store._readers = open_store(url)._readers
-
     def sit(self) -> None:
         """Take the sealer's seat, as a process does that got the lock."""
         self.one(Sit(process=self.name, token=self.chance.randbytes(8).hex()))

@@ -8,16 +8,20 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing
 
 import pytest
-from sqlalchemy import func, select
+from sqlalchemy import func, make_url, select
 
 from gateway.protocol.transfer import State
-from node.errors import NotSealer
+from node.errors import DatabaseGone, NotSealer, Recovering
+from node.services.account import OpenAccount
 from node.services.award import Award
 from node.services.handshake import Begin
+from node.services.history import Replayed
 from node.services.spend import Spend
 from node.services.verify import verify
-from node.store import schema
+from node.services.writer import Writer
+from node.store import processes, schema
 from node.store.engine import open_store
+from tests.databases import PostgreSQL
 from tests.federation import Pair, pair
 from tests.services.backups import agree
 from tests.services.ledger import address, order, points, resident, state_of
@@ -32,7 +36,7 @@ class Region:
 
     def __init__(self, made: Pair, processes: list[Process]) -> None:
         self.made, self.processes = made, processes
-        self.b = made.regions[B]
+        self.founder, self.b = made.regions[A], made.regions[B]
         self.east, self.west = processes
 
 
@@ -49,6 +53,37 @@ def region(new_database: Callable[..., str]) -> Iterator[Region]:
         yield Region(made, processes)
         wrong = [check for check in verify(first) if not check.ok]
         assert wrong == []
+
+
+class Standby:
+    """A copy of the region's database that stops following at some time, and takes its place later."""
+
+    def __init__(self, region: Region, server: PostgreSQL, database: str, copy: str) -> None:
+        self.region, self._server, self._database, self._copy = region, server, database, copy
+
+    def lags(self) -> None:
+        """From now on it gets nothing more."""
+        for region in (*self.region.processes, self.region.founder):
+            region.store.close()
+        self._server.execute("DROP DATABASE {}", self._copy)
+        self._server.execute("CREATE DATABASE {} TEMPLATE {}", self._copy, self._database)
+
+    def promote(self) -> None:
+        """It is the region's database from now on; the processes start anew when the test says so."""
+        for region in (*self.region.processes, self.region.founder):
+            region.store.close()
+        self._server.execute("DROP DATABASE {}", self._database)
+        self._server.execute("ALTER DATABASE {} RENAME TO {}", self._copy, self._database)
+
+
+@pytest.fixture
+def standby(region: Region, postgresql_server: PostgreSQL, new_database: Callable[..., str]) -> Standby:
+    """It follows until the test says that it does no more."""
+    copy = make_url(new_database("postgresql")).database
+    database = region.east.store.engine.url.database
+    assert copy is not None
+    assert database is not None
+    return Standby(region, postgresql_server, database, copy)
 
 
 def test_two_processes_that_take_turns_keep_the_books_of_one(region: Region) -> None:
@@ -193,3 +228,75 @@ def test_any_order_of_takeovers_deaths_and_orders_moves_every_point_once(region:
     assert points(region.east, "R") == (10_000 - sent + returned, 0, 0)
     assert points(region.b, "S") == (10_000 + sent - returned, 0, 0)
     agree(made)
+
+
+# -- a standby that lagged is promoted ---------------------------------------------------------------------------------
+
+
+def test_a_standby_that_lagged_is_noticed_by_the_process_whose_commits_it_lacks(standby: Standby) -> None:
+    east, west = standby.region.east, standby.region.west
+    resident(east, "R", 10)
+    standby.lags()
+    west.one(Spend(client="c", key="lost", account="R", category="moral", amount=7))
+    standby.promote()
+    west.start()
+    assert west.writer.history.recovering
+    with pytest.raises(Recovering):
+        west.one(Spend(client="c", key="again", account="R", category="moral", amount=7))
+
+
+def test_it_is_noticed_by_a_process_that_starts_after_the_others_have_gone_on(standby: Standby) -> None:
+    east, west = standby.region.east, standby.region.west
+    resident(east, "R", 10)
+    standby.lags()
+    west.one(Spend(client="c", key="lost", account="R", category="moral", amount=7))
+    standby.promote()
+    east.start()
+    assert not east.writer.history.recovering
+    for n in range(9):
+        resident(east, f"new {n}")
+    west.start()
+    assert west.writer.history.recovering
+    with pytest.raises(DatabaseGone):
+        east.do()  # it reads the books of the new lineage
+    with pytest.raises(Recovering):
+        east.one(Spend(client="c", key="again", account="R", category="moral", amount=7))
+    assert east.writer.history.lineage == west.writer.history.lineage
+
+
+def test_what_one_has_noticed_the_others_take_over_without_beginning_again(standby: Standby) -> None:
+    east, west = standby.region.east, standby.region.west
+    take_over(standby.region.made, east)
+    resident(east, "R", 10)
+    standby.lags()
+    for process in (east, west):
+        process.one(Spend(client="c", key=process.name, account="R", category="moral", amount=1))
+    standby.promote()
+    east.start()
+    lineage = east.writer.history.lineage
+    west.start()
+    for process in (east, west, east):
+        process.start()
+        resident(process, f"{process.name} {process.chance.random()}")
+        assert process.writer.history.recovering
+        assert process.writer.history.lineage == lineage
+    take_over(standby.region.made, west)
+    west.one(Replayed(by="us"))
+    for process in (east, west):
+        process.do()
+        assert not process.writer.history.recovering
+
+
+def test_a_region_that_goes_back_to_one_process_and_to_several_again_is_whole(region: Region) -> None:
+    east, west = region.east, region.west
+    resident(west, "R", 10)
+    resident(east, "S", 10)
+    with east.store.write() as conn:
+        processes.forget(conn)
+    for n in range(5):
+        alone = Writer(east.store, east.office, east.witness)
+        alone.commit([OpenAccount(name=f"alone {n}")])
+    for process in (west, east, west):
+        process.start()
+        process.do()
+        assert not process.writer.history.recovering
