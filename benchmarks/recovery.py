@@ -40,7 +40,8 @@ from node.witness import WitnessFile
 
 CODES = (330100, 330200, 330300, 330400)
 """The region that is restored, and its peers."""
-RESIDENTS = 10_000
+RESIDENTS = 9_999
+"""Of the region that is restored, and of its peers together."""
 ORDERS = 1_000
 """In one commit, for one peer."""
 PATIENCE_S = 600.0
@@ -141,9 +142,10 @@ def _prepare(folder: Path, messages: int, told: Callable[[int], None]) -> tuple[
     for site in sites:
         with regions.opened(site, [roster]) as (store, office):
             writer = Writer(store, office, WitnessFile(config.load(site.directory).witness))
-            regions.open_accounts(writer, RESIDENTS)
-            regions.give_points(writer, RESIDENTS)
-            addresses.append(regions.give_addresses(writer, RESIDENTS))
+            residents = RESIDENTS if site is sites[0] else RESIDENTS // (len(sites) - 1)
+            regions.open_accounts(writer, residents)
+            regions.give_points(writer, residents)
+            addresses.append(regions.give_addresses(writer, residents))
             if site is sites[0]:
                 token = regions.give_token(store)
     shutil.copy(_file(sites[0]), sites[0].directory / _BACKUP)
@@ -171,19 +173,19 @@ def _move(
     orders = 0
     while first.size() < messages:
         for at, peer in enumerate(others, 1):
-            for one, to in ((first, addresses[at]), (peer, addresses[0])):
-                regions.submit(one.writer, _orders(drawn, to, orders))
+            for one, payers, to in ((first, len(addresses[0]), at), (peer, len(addresses[at]), 0)):
+                regions.submit(one.writer, _orders(drawn, payers, addresses[to], orders))
                 orders += ORDERS
         wire.pump()
         told(first.size())
 
 
-def _orders(drawn: random.Random, addresses: Sequence[str], first: int) -> list[Order]:
+def _orders(drawn: random.Random, payers: int, addresses: Sequence[str], first: int) -> list[Order]:
     return [
         Order(
             client="benchmark",
             key=f"order-{first + i}",
-            account=resident(drawn.randrange(RESIDENTS)),
+            account=resident(drawn.randrange(payers)),
             category=CATEGORY,
             amount=drawn.randint(1, 500),
             address=drawn.choice(addresses),

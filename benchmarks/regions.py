@@ -6,11 +6,12 @@ Every run gets a fresh copy, so that no run pays for the rows of another.
 from __future__ import annotations
 
 import os
+import random
 import shutil
 import socket
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -39,6 +40,8 @@ OPENING = 10**12
 CATEGORY = "moral"
 ENVIRONMENT = "benchmark"
 _COMMANDS = 2_000
+_PORTS = range(15_000, 32_000)
+"""Below those that systems give to outgoing connections."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -219,12 +222,15 @@ def new_key() -> SigningKey:
 
 
 def free_ports(count: int) -> list[int]:
-    """Ports that nobody listens on now."""
-    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    ports = [one.getsockname()[1] for one in sockets]
-    for one in sockets:
-        one.close()
-    return ports
+    """Ports that nobody listens on now, and that no outgoing connection will be given before they are used."""
+    found: list[int] = []
+    for port in random.sample(_PORTS, len(_PORTS)):
+        with suppress(OSError):
+            socket.create_server(("127.0.0.1", port)).close()
+            found.append(port)
+        if len(found) == count:
+            return found
+    raise OSError(f"fewer than {count} ports are free")
 
 
 def _write_directories(sites: Sequence[Site], guests: Sequence[Region]) -> Signed:
