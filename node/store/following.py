@@ -1,21 +1,34 @@
 """The books after another process has committed: what may have changed since is read again, and nothing else.
 
-A handful of queries by primary key: cheap enough to be made before every batch of two processes that take turns.
+A handful of queries by primary key, sent together: cheap enough to be made before every batch of processes that take
+turns. PostgreSQL only.
 """
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from dataclasses import replace
+from typing import Any
 
-from sqlalchemy import Connection, func, select
+import psycopg
+from psycopg.rows import namedtuple_row
+from sqlalchemy import Connection
 
 from gateway.protocol.channel import Channel
 from gateway.protocol.merkle import Frontier
 from gateway.protocol.values import Log
-from node.store import history, schema
+from node.store import history
 from node.store.books import NUMBERED, Books, read_channel, read_uncleared
+from node.store.engine import driver_connection
 
-_MAXIMA = select(*(select(func.max(t.c.no)).scalar_subquery().label(t.name) for t in NUMBERED))
+_MAXIMA = "SELECT " + ", ".join(f"(SELECT max(no) FROM {t.name}) AS {t.name}" for t in NUMBERED)  # noqa: S608
+# The region's own accounts: those known, and those opened since.
+_SYSTEM = """
+SELECT a.no AS account, a.name, b.no, b.category, b.debits_posted FROM account a LEFT JOIN balance b ON b.account = a.no
+WHERE a.no = ANY(%s) OR (a.no > %s AND a.kind <> 1)
+"""
+_OWED = "SELECT o.balance, b.category, o.amount FROM owed o JOIN balance b ON b.no = o.balance WHERE o.amount > 0"
+_WAITING = "SELECT peer, count(*) AS messages FROM outbox GROUP BY peer"
 
 
 def follow(conn: Connection, books: Books, *, seals: bool) -> Books:
@@ -24,58 +37,64 @@ def follow(conn: Connection, books: Books, *, seals: bool) -> Books:
     Channels keep what is volatile of them, and stay the very same values where nothing durable has changed. `seals`:
     this process numbers messages, so it needs to know what the peers' receipts will release.
     """
-    newest = conn.execute(_MAXIMA).one()
+    known = list(books.system_accounts.values())
+    (newest,), log_rows, system_rows, channel_rows, waiting, (row,), risks, merged, owed = _ask(
+        conn,
+        (_MAXIMA, None),
+        ("SELECT * FROM log", None),
+        (_SYSTEM, (known, books.numbers["account"])),
+        ("SELECT * FROM channel", None),
+        (_WAITING, None),
+        ("SELECT * FROM history", None),
+        ("SELECT * FROM risk", None),
+        ("SELECT peer FROM merged", None),
+        (_OWED, None),
+    )
+    logs = {(r.source, r.destination): r for r in log_rows}
     numbers = {t.name: getattr(newest, t.name) or 0 for t in NUMBERED}
-    logs = {(r.source, r.destination): r for r in conn.execute(select(schema.log))}
-    numbers["log"] = max((r.no for r in logs.values()), default=0)
+    numbers["log"] = max((r.no for r in log_rows), default=0)
     journal = logs.get((books.me, 0))
-    accounts, system, come_in = _system(conn, books)
-    o = schema.outbox
-    waiting = conn.execute(select(o.c.peer, func.count()).group_by(o.c.peer))
+    come_in: dict[int, int] = {}
+    balances = [r for r in system_rows if r.no is not None]
+    for r in balances:
+        come_in[r.category] = come_in.get(r.category, 0) + r.debits_posted
     after = Books(
         me=books.me,
         domain=books.domain,
         numbers=numbers,
         categories=books.categories,  # written when the region was founded
         codes=books.codes,
-        system=system,
-        system_accounts=accounts,
+        system={(r.name, r.category): r.no for r in balances},
+        system_accounts={r.name: r.account for r in system_rows},
         come_in=come_in,
         logs={key: r.no for key, r in logs.items()},
         channels={},
         journal=Frontier.from_bytes(journal.size, journal.frontier) if journal else Frontier(),
-        outboxes={peer: rows for peer, rows in waiting},  # noqa: C416 -- typed so
-        history=history.load(conn),
-        owed=history.load_owed(conn),
+        outboxes={r.peer: r.messages for r in waiting},
+        history=history.assemble(row, risks, (r.peer for r in merged), sum(r.amount for r in owed)),
+        owed={r.balance: (r.category, r.amount) for r in owed},
         epoch=books.epoch,
         uncleared=books.uncleared,
     )
-    for row in conn.execute(select(schema.channel)).all():
-        mine, theirs = logs[books.me, row.peer], logs[row.peer, books.me]
-        before = books.channels.get(row.peer)
-        if before is not None and _is_same(before, row, mine, theirs):
-            after.channels[row.peer] = before
+    for r in channel_rows:
+        mine, theirs = logs[books.me, r.peer], logs[r.peer, books.me]
+        before = books.channels.get(r.peer)
+        if before is not None and _is_same(before, r, mine, theirs):
+            after.channels[r.peer] = before
             continue
-        channel = read_channel(conn, row, Log(*books.domain, books.me, row.peer), mine, theirs)
-        after.channels[row.peer] = channel.with_volatile_of(before) if before is not None else channel
+        channel = read_channel(conn, r, Log(*books.domain, books.me, r.peer), mine, theirs)
+        after.channels[r.peer] = channel.with_volatile_of(before) if before is not None else channel
         if seals:
-            after.uncleared[row.peer] = read_uncleared(conn, channel, mine.no)
+            after.uncleared[r.peer] = read_uncleared(conn, channel, mine.no)
     return after
 
 
-def _system(conn: Connection, books: Books) -> tuple[dict[str, int], dict[tuple[str, int], int], dict[int, int]]:
-    """The region's own accounts, their balances, and per category what has come in."""
-    a, b = schema.account, schema.balance
-    opened = select(a.c.no, a.c.name).where(a.c.no > books.numbers["account"], a.c.kind != 1)
-    accounts = {**books.system_accounts, **{row.name: row.no for row in conn.execute(opened)}}
-    names = {no: name for name, no in accounts.items()}
-    columns = (b.c.no, b.c.account, b.c.category, b.c.debits_posted)
-    system: dict[tuple[str, int], int] = {}
-    come_in: dict[int, int] = {}
-    for row in conn.execute(select(*columns).where(b.c.account.in_(names))):
-        system[names[row.account], row.category] = row.no
-        come_in[row.category] = come_in.get(row.category, 0) + row.debits_posted
-    return accounts, system, come_in
+def _ask(conn: Connection, *questions: tuple[str, Any]) -> list[list[Any]]:
+    """The rows that answer each of the queries, in one round trip where the library can."""
+    driver = driver_connection(conn)
+    with driver.pipeline() if psycopg.Pipeline.is_supported() else nullcontext():
+        cursors = [driver.cursor(row_factory=namedtuple_row).execute(*question) for question in questions]
+    return [cursor.fetchall() for cursor in cursors]
 
 
 def _is_same(c: Channel, row, mine, theirs) -> bool:  # type: ignore[no-untyped-def]

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
+from typing import Any
 
 from sqlalchemy import Connection, delete, insert, select, update
 
@@ -52,14 +53,14 @@ class History:
 
 def load(conn: Connection) -> History:
     """The history as the database has it."""
-    h, r = schema.history, schema.risk
-    row = conn.execute(select(h)).one()
-    risks = {
-        row.peer: Risk(
-            peer=row.peer, amount=row.amount, used=row.used, maker=row.maker, checker=row.checker, at_ms=row.at_ms
-        )
-        for row in conn.execute(select(r))
-    }
+    row = conn.execute(select(schema.history)).one()
+    risks = conn.execute(select(schema.risk)).all()
+    merged = conn.scalars(select(schema.merged.c.peer)).all()
+    return assemble(row, risks, merged, sum(amount for _, amount in load_owed(conn).values()))
+
+
+def assemble(row: Any, risks: Iterable[Any], merged: Iterable[int], owed: int) -> History:
+    """The history of its row, of those that go with it, and of what is owed all in all."""
     return History(
         lineage=row.lineage,
         commits=row.commits,
@@ -67,9 +68,12 @@ def load(conn: Connection) -> History:
         replayed=row.replayed,
         cause=row.cause,
         since_ms=row.since_ms,
-        merged=frozenset(conn.scalars(select(schema.merged.c.peer))),
-        risks=MappingProxyType(risks),
-        owed=sum(amount for _, amount in load_owed(conn).values()),
+        merged=frozenset(merged),
+        risks=MappingProxyType({
+            r.peer: Risk(peer=r.peer, amount=r.amount, used=r.used, maker=r.maker, checker=r.checker, at_ms=r.at_ms)
+            for r in risks
+        }),
+        owed=owed,
     )
 
 
