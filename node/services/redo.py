@@ -17,7 +17,7 @@ from cryptography.exceptions import InvalidTag
 from gateway.protocol import codec, limits
 from gateway.protocol.errors import PeerFault
 from gateway.protocol.transfer import Event, State, step
-from gateway.protocol.values import Frame, Kind, Offer, Purpose, Reason
+from gateway.protocol.values import Draft, Frame, Kind, Offer, Purpose, Reason
 from node.ledger import journal
 from node.ledger.accounts import RECOVERY, AccountKind, clearing
 from node.ledger.lots import Lot, is_clear
@@ -89,6 +89,11 @@ class Message(NamedTuple):
     known: bool  # the backup has it, in its outbox
 
 
+def _name(said: Frame | Draft) -> tuple[int, bool, bytes]:
+    """What tells the messages of one region apart."""
+    return said.kind, bool(said.reply), said.id
+
+
 class Doing:
     """The own messages of one page, in their order."""
 
@@ -99,6 +104,8 @@ class Doing:
         self._peer, self._office, self._batch, self._offered = peer, office, batch, offered
         self._waiting: dict[tuple[int, bool, bytes], int] = {}
         self._dropped: list[int] = []
+        self._decided = {_name(waits.draft) for waits in batch.waiting.get(peer, ())}  # by this batch, before the page
+        self._taken: set[tuple[int, bool, bytes]] = set()
         self._into = logs.Reader(batch.conn, batch.books.logs[peer, office.me])
         self.answered: list[tuple[bytes, int | None]] = []  # ids of requests, and their numbers where those are known
         if batch.books.outboxes.get(peer):
@@ -109,10 +116,13 @@ class Doing:
 
     def again(self, number: int, frame: Frame, body: bytes, record: Record | None) -> None:
         """Do message `number` again. What the backup knows already only gets its number back."""
-        waiting = self._waiting.pop((frame.kind, frame.reply, frame.id), None)
+        name = _name(frame)
+        waiting = self._waiting.pop(name, None)
         if waiting is not None:
             self._dropped.append(waiting)
-        m = Message(number, frame, body, record or Record(), waiting is not None)
+        elif name in self._decided:
+            self._taken.add(name)
+        m = Message(number, frame, body, record or Record(), waiting is not None or name in self._taken)
         match frame.kind, frame.reply:
             case Kind.OFFER, False:
                 self._offer(m)
@@ -126,8 +136,11 @@ class Doing:
                 self._refuse(m)
 
     def finish(self) -> None:
-        """Take out of the outbox what has been done again."""
+        """Take out of the outbox, and of what is to be put there, what has been done again."""
         batch = self._batch
+        if self._taken:
+            waiting = batch.waiting[self._peer]
+            batch.waiting[self._peer] = [waits for waits in waiting if _name(waits.draft) not in self._taken]
         if self._dropped:
             bulk.delete_in(batch.conn, schema.outbox, "no", self._dropped)
             batch.books.outboxes[self._peer] -= len(self._dropped)
