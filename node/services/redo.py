@@ -48,7 +48,7 @@ class Record(NamedTuple):
     client_key: str = ""
     digest: bytes = b""  # of the order
     command: bytes = b""  # the outcome under which asking is remembered
-    cites: bytes = b""  # the transfer a reversal is asked of
+    cites: bytes = b""  # the transfer a reversal is asked of, or grants
 
     def wish(self, wishes: Wishes) -> None:
         """What doing it again will look at."""
@@ -74,7 +74,8 @@ def read(office: Office, frame: Frame, body: bytes) -> Record | None:
         if frame.kind == Kind.ACCEPT:
             return Record(account=_read_name(plain))
         kept = _read_offer(plain)
-        return Record(account=kept.account, client_key=kept.client_key, digest=kept.digest)
+        cites = b"" if kept.client_key else codec.decode_offer(body).cites
+        return Record(account=kept.account, client_key=kept.client_key, digest=kept.digest, cites=cites)
     except (PeerFault, InvalidTag, msgspec.MsgspecError):
         return None  # sealed under another secret: the region itself stands in for the resident
 
@@ -165,7 +166,9 @@ class Doing:
             balance = batch.balance_of(account, category)
         else:
             balance = batch.system_balance(RECOVERY, category)
-        takes = self._cover(balance, category, m.frame.amount) if account is not None else []
+        batch.clear(self._peer, m.number)  # whoever says this holds what was said before
+        original = batch.transfers.get((said.cites, self._peer)) if said.cites else None
+        takes = self._cover(balance, category, m.frame.amount, original) if account is not None else []
         transfer = Transfer(
             batch.books.next("transfer"), m.frame.id, office.me, self._peer, State.HELD, 0,
             said.request or m.record.digest,
@@ -203,14 +206,19 @@ class Doing:
             batch.record(journal.Opened(at=batch.now_ms, account=account.no, name=name, state=int(account.state)))
         return account
 
-    def _cover(self, balance: int, category: int, amount: int) -> list[tuple[Lot, int]]:
-        """Lots for so many units, first-expiring first, expired ones too; what lacks is advanced."""
+    def _cover(self, balance: int, category: int, amount: int, original: Transfer | None) -> list[tuple[Lot, int]]:
+        """Lots for so many units, first-expiring first, expired ones too; what lacks is advanced.
+
+        What `original` brought goes back first: it is not there to be sent back again.
+        """
         batch = self._batch
         batch.load_lots([balance])
         takes, need = [], amount
         final = batch.final
         left = [lot for lot in batch.lots_of(balance).values() if lot.remaining and is_clear(lot, final)]
         left.sort(key=_by_expiry)
+        if original is not None:
+            left.sort(key=lambda lot: lot.transfer != original.no)
         for lot in left:
             units = min(lot.remaining, need)
             takes.append((lot, units))
@@ -254,7 +262,10 @@ class Doing:
             return
         returning: list[tuple[int, int]] = []
         if transfer.state == State.IN_REVIEW:
+            to = transfer.balance
             decision = self._credit(m, transfer)
+            if to is None:  # it came with an earlier page, to an address that was forgotten
+                bulk.put(batch.conn, schema.transfer, ("no",), ("balance",), [(transfer.no, transfer.balance)])
             self.answered.append((m.frame.id, transfer.offered))
             batch.record(journal.Reviewed(at=batch.now_ms, peer=self._peer, by=BY, decision=decision))
         transfer.answered = m.number
@@ -273,6 +284,8 @@ class Doing:
         said = self._offered.get(transfer.id)
         if said is None:
             said = codec.decode_offer(self._into.body(at))
+            # It came with an earlier page, and so did what it is about.
+            batch.load(Wishes(aliases={said.address}, transfers={said.cites, said.request} - {b""}))
         transfer.state = State.OFFERED
         if transfer.purpose == Purpose.REVERSAL:
             original = batch.transfers[said.cites, office.me]

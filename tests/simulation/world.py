@@ -257,7 +257,9 @@ class World:
         """Ask again what was not answered. Returns whether there was anything to ask."""
         channel = region.channel(peer)
         if channel is not None and is_open(channel) and channel.final == channel.size == channel.receipted:
-            return False
+            there = self.regions[peer].channel(region.code)
+            if there is None or there.held >= channel.size:  # or else what it forgot is under way, and may be lost
+                return False
         region.inbox.append(region.ask(peer))
         return True
 
