@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +13,12 @@ from sqlalchemy import select
 from gateway.protocol.address import ALIAS_BYTES, Address, write
 from gateway.protocol.channel import Condition
 from gateway.protocol.transfer import State
+from gateway.protocol.values import Page
+from gateway.transport import messages as wire
 from node.errors import DatabaseFull
 from node.services.award import Award
 from node.services.handshake import Begin
+from node.services.history import Replayed
 from node.services.offer import Review
 from node.services.reversal import AskReversal
 from node.services.transfer import Cancel
@@ -121,6 +125,29 @@ def test_points_that_were_advanced_for_a_refused_transfer_are_in_lots_again(two:
     a.one(award)
     assert points(a, "new") == (70, 0, 0)
     assert a.writer.history.owed == 0
+    agree(two)
+
+
+def test_what_is_repeated_in_the_same_batch_as_the_page_that_brings_it_is_said_once(two: Pair, tmp_path: Path) -> None:
+    a, b = ends(two)
+    old = backup(a, tmp_path / "old.sqlite")
+    first, second = order(address(b, "B"), 30), order(address(b, "B"), 20)
+    a.do(first, second)
+    two.pump()
+    before = transfers(a)
+    restore(a, old)
+    two.wire.clear()
+    two.send(A, B, a.say(B, Begin(peer=B)))
+    while not isinstance(page := wire.decode(two.wire[0][2]), Page):
+        two.deliver()
+    third = replace(order(address(b, "B"), 10), replayed=True)  # which is at no peer
+    *placed, _ = a.do(replace(first, replayed=True), third, replace(second, replayed=True), a.exchange.command(B, page))
+    assert [answer.leaving for answer in placed] == [30, 10, 20]
+    two.restart(A)
+    a.one(Replayed(by="system"))
+    two.restart(A)
+    assert [t for t in transfers(a) if t in before] == before
+    assert (points(a, "A"), points(b, "B")) == ((40, 0, 0), (60, 0, 0))
     agree(two)
 
 
