@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,11 +16,12 @@ from node.cli.demo.books import Books
 from node.cli.demo.case import Case, Check
 from node.cli.demo.data import Data
 from node.cli.demo.drive import chunks
-from node.cli.demo.finish import rederived
+from node.cli.demo.process import RegionProcess, run
 from node.services.csv_file import AwardRow
 from tests.e2e.regional import Done, System
 from tests.e2e.troubled import Troubled
 
+VERIFY_S = 600.0
 ABOUT = (
     *about_points.CHECKS,
     about_transfers.both_sides,
@@ -44,7 +46,8 @@ async def against(world: Troubled) -> list[str]:
     told = {code: await system.api.told() for code, system in world.systems.items()}
     case = _case(world, found, owed, told)
     checks: list[Check] = [look(case) for look in ABOUT]
-    checks.append(await rederived(list(world.regions.values()), lambda _: None))
+    for region in world.regions.values():
+        wrong += await _derived(region)
     wrong += [f"{c.name} ({c.counted} looked at): {', '.join(c.against[:5])}" for c in checks if not c.ok]
     for code, system in world.systems.items():
         wrong += _acknowledged(system, found[code], world)
@@ -99,6 +102,17 @@ def _owed(path: Path) -> dict[tuple[str, str], int]:
         JOIN account a ON a.no = b.account JOIN category c ON c.no = b.category WHERE o.amount > 0"""
     with books.opened(path) as connection:
         return {(name, code): units for name, code, units in connection.execute(query)}
+
+
+async def _derived(region: RegionProcess) -> list[str]:
+    """What `hutong verify` says does not follow from journal and logs."""
+    status, out = await run(["verify", "--dir", str(region.directory), "--json"], within_s=VERIFY_S)
+    if status == 0:
+        return []
+    checks = json.loads(out).get("checks", [])
+    return [f"verify of {region.code} ends with {status}"] + [
+        f"{region.code} {each['code']}: {each['detail']}" for each in checks if not each["ok"]
+    ]
 
 
 async def _again(world: Troubled) -> list[str]:
