@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 import msgspec
 from cryptography.exceptions import InvalidTag
+from sqlalchemy import update
 
 from gateway.protocol import codec, limits
 from gateway.protocol.errors import PeerFault
@@ -265,7 +266,8 @@ class Doing:
             to = transfer.balance
             decision = self._credit(m, transfer)
             if to is None:  # it came with an earlier page, to an address that was forgotten
-                bulk.put(batch.conn, schema.transfer, ("no",), ("balance",), [(transfer.no, transfer.balance)])
+                t = schema.transfer
+                batch.conn.execute(update(t).where(t.c.no == transfer.no).values(balance=transfer.balance))
             self.answered.append((m.frame.id, transfer.offered))
             batch.record(journal.Reviewed(at=batch.now_ms, peer=self._peer, by=BY, decision=decision))
         transfer.answered = m.number

@@ -33,7 +33,7 @@ class Guard:
 MUTABLE = {
     schema.lot: {"remaining", "clears"},
     schema.balance: {"debits_pending", "debits_posted", "credits_pending", "credits_posted", "latest"},
-    schema.transfer: {"state", "reason", "hold", "offered", "answered", "decided_ms"},
+    schema.transfer: {"state", "reason", "hold", "offered", "answered", "decided_ms", "balance"},
     schema.claim: {"state"},
     schema.repair: {"payload", "mine", "theirs", "at_ms"},
 }
@@ -80,6 +80,13 @@ def guards() -> Iterator[Guard]:
         columns=("clears",),
         why="an award of the region itself is never provisional",
         unless="OLD.clears IS NOT NULL",
+    )
+    yield Guard(
+        table="transfer",
+        operation="UPDATE",
+        columns=("balance",),
+        why="whose points they are never changes once it is known",
+        unless="OLD.balance IS NULL",
     )
     yield Guard(
         table="repair",

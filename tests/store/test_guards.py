@@ -71,7 +71,7 @@ def test_a_table_cannot_be_emptied_at_once(new_database: NewDatabase, table: Tab
 
 @pytest.mark.parametrize("table", guards.MUTABLE, ids=str)
 def test_only_what_may_change_changes(store: Store, table: Table) -> None:
-    given = {schema.lot: {"clears": 5}, schema.repair: {"mine": None}}
+    given = {schema.lot: {"clears": 5}, schema.repair: {"mine": None}, schema.transfer: {"balance": None}}
     fill(store, table, row(table, **given.get(table, {})))
     for column in table.columns:
         statement = f'UPDATE {table.name} SET "{column.name}" = "{column.name}"'
@@ -86,6 +86,11 @@ def test_what_both_regions_have_signed_stays(store: Store) -> None:
     for column in ("payload", "mine", "theirs", "at_ms"):
         statement = f'UPDATE repair SET "{column}" = "{column}"'
         refused(store, schema.repair, statement, "what both regions have signed")
+
+
+def test_whose_points_they_are_stays(store: Store) -> None:
+    fill(store, schema.transfer, row(schema.transfer, balance=1))
+    refused(store, schema.transfer, "UPDATE transfer SET balance = 2", "whose points they are never changes")
 
 
 def test_an_award_of_the_region_cannot_become_provisional(store: Store) -> None:
