@@ -13,6 +13,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from itertools import combinations, permutations
 from pathlib import Path
+from typing import Any
 
 from gateway.protocol.members import Roster
 from node.cli import federation, roster_file, trust
@@ -183,7 +184,7 @@ class Troubled:
             self.tell("void", f"{code} to {backup.file.name}, which is void")
             await self._end(code)
             found = await self._put_back(code, backup, None)
-            assert found["error"] == "abandoned", found
+            assert found["error"]["name"] == "abandoned", found
             await self.start(code)
 
     async def _end(self, code: int) -> None:
@@ -193,10 +194,10 @@ class Troubled:
             self.regions[code].ask_to_stop()
             await asyncio.to_thread(self.regions[code].end)
 
-    async def _put_back(self, code: int, backup: Backup, wanted: int | None) -> dict[str, object]:
+    async def _put_back(self, code: int, backup: Backup, wanted: int | None) -> dict[str, Any]:
         status, out = await run(["restore", str(backup.file), "--dir", str(self.regions[code].directory), "--json"])
         assert status == wanted or (wanted is None and status != 0), f"restore of {code} ends with {status}: {out!r}"
-        found: dict[str, object] = json.loads(out)
+        found: dict[str, Any] = json.loads(out)
         return found
 
     def _recovered(self, task: asyncio.Task[None]) -> None:
