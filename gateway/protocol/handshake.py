@@ -49,6 +49,16 @@ def holds_prefix(channel: Channel, size: int, root: bytes, nodes: Nodes) -> bool
     return size <= channel.size and root_at(channel.out_frontier, nodes, size) == root
 
 
+def gives_back(channel: Channel, resume: Resume) -> bool:
+    """Whether a peer that begins anew while it gives back what I lost holds what it held, and knows that I asked."""
+    fenced = channel.fenced
+    return (
+        fenced is not None
+        and resume.peer_epoch == channel.proposal
+        and (resume.holds_size, resume.holds_root) == (fenced.holds_size, fenced.holds_root)
+    )
+
+
 def hear_resume(channel: Channel, resume: Resume, nodes: Nodes) -> tuple[Channel, Fenced | Behind]:
     """Fence the peer's older epochs (durably, before the answer leaves). `nodes` are of my own log.
 
@@ -57,9 +67,10 @@ def hear_resume(channel: Channel, resume: Resume, nodes: Nodes) -> tuple[Channel
     _check_number(resume.epoch)
     if not is_newer(channel, resume.epoch):
         return channel, Behind(log=channel.out, echo=resume.epoch, known=channel.peer_epoch)
-    # Whoever was giving back what I lost has begun anew, and may have lost some of it: I ask again.
-    # And it is not ready before it asks.
-    channel = replace(channel, peer_epoch=resume.epoch, peer_open=False, fenced=None)
+    # Whoever was giving back what I lost has begun anew: I ask again, unless it still is where it was. Two that give
+    # back to each other would otherwise begin anew for ever. And it is not ready before it asks.
+    fenced = channel.fenced if gives_back(channel, resume) else None
+    channel = replace(channel, peer_epoch=resume.epoch, peer_open=False, fenced=fenced)
     if holds_prefix(channel, resume.holds_size, resume.holds_root, nodes):
         channel = raise_final(rewind(channel, resume.holds_size), resume.holds_size)
     else:

@@ -150,9 +150,10 @@ def _hear(command: Hear, channel: Channel, office: Office, batch: Batch) -> Said
 
 
 def _hear_resume(channel: Channel, message: Resume, office: Office, batch: Batch) -> Said:
-    # What I lost is asked for anew of a peer that has begun anew, or that holds more of mine than I knew.
+    # What I lost is asked for anew of a peer that has begun anew otherwise, or that holds more of mine than I knew.
     again: Said = ()
-    if channel.fenced is not None or handshake.knows_more(channel, message.holds_size):
+    lost = channel.fenced is not None and not handshake.gives_back(channel, message)
+    if lost or handshake.knows_more(channel, message.holds_size):
         again = (_propose(channel, office, batch),)
         channel = batch.channel(channel.peer)
     channel, answer = handshake.hear_resume(channel, message, batch.nodes(batch.books.me, channel.peer))

@@ -240,6 +240,9 @@ class LedgerWatch:
                     self.fail(f"{self._events[kind, t.no]} events {kind.name} of a transfer that is {t.state.name}")
             if self._events[EventKind.ARRIVED, t.no] > 1:
                 self.fail(f"transfer {t.id.hex()} was put before the clerks twice")
+            waits = t.state is State.IN_REVIEW and not self.region.is_behind(t.source)
+            if waits and not self._events[EventKind.ARRIVED, t.no]:
+                self.fail(f"transfer {t.id.hex()} waits for clerks who were never told")
 
     # -- for the sums ------------------------------------------------------------------------------------------------
 

@@ -166,7 +166,7 @@ def check_commands(client: Client, ledger: LedgerWatch, invented: set[bytes]) ->
             if stands != due:
                 raise Violation(f"{code}: {book} of {category} is {stands}, not {due}")
     # What a region was made to say comes back to it after a restore like anything else, and is done.
-    ordered = {client.region.office.public_id("city", key) for key in client.keys}
+    ordered = {client.region.office.public_id(asked.contents[0].client, key) for key, asked in client.keys.items()}
     mine = [t for t in ledger.transfers.values() if t.source == code and t.id not in invented - ordered]
     own = [t for t in mine if t.purpose != Purpose.REVERSAL]
     if len(own) != orders:

@@ -30,9 +30,10 @@ DAY = 86_400_000
 class Stage:
     """Regions `a` and `b`, each with a resident called `x`. What is kept back of the wire waits in `late`."""
 
-    def __init__(self, **terms: Any) -> None:
+    def __init__(self, *, restores: bool = False, **terms: Any) -> None:
+        """`restores`: a witness tells each region that it was restored; without it the other region does."""
         codes = CODES[:2]
-        self.world = World(1, codes=codes, terms=plain_terms(codes, **terms))
+        self.world = World(1, codes=codes, terms=plain_terms(codes, **terms), restores=restores)
         self.a, self.b = (self.world.regions[code] for code in codes)
         self.late: list[Packet] = []
         self.made = 0
@@ -210,6 +211,7 @@ class Stage:
         """Put a backup back from which nothing is missing but what the handshake left behind."""
         copy.backup(region.disk.driver)
         region.start()
+        self.world.tell_of_restore(region)
 
     # -- looking -----------------------------------------------------------------------------------------------------
 

@@ -5,11 +5,14 @@ Where no play is named, random histories with restores miss the safeguard.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 
 from gateway.protocol import handshake, recovery
 from node import witness
 from node.services import advance, history, merge, redo
+from tests.simulation import plays_of_restores as plays
 from tests.simulation import removals_of_recovery as removals
 from tests.simulation.removals import always, instead, never, nothing
 from tests.simulation.replay import play
@@ -27,7 +30,7 @@ ABLATIONS = [
     Ablation("witness", "a restore is noticed", instead(witness, "judge", removals.noticed_never)),
     Ablation("lineage", "a backup of a history that was left is refused", removals.any_lineage),
     Ablation("forgetful", "a peer that was restored itself says nothing about my history",
-             instead(handshake, "is_forgetful", never)),
+             instead(handshake, "is_forgetful", never), plays.peer_that_was_restored_itself),
     # What comes back.
     Ablation("pull_own", "own lost messages come back before new ones are said",
              instead(handshake, "holds_prefix", always)),
@@ -38,7 +41,8 @@ ABLATIONS = [
     Ablation("page_fits", "a page that comes twice is taken once", instead(recovery, "fits", removals.any_page)),
     Ablation("local_ref", "a message says to its own region whose points it moves",
              instead(redo, "read", removals.no_record)),
-    Ablation("undecided", "a request whose answer was lost is answered", instead(merge, "_keep_undecided", nothing)),
+    Ablation("undecided", "a request that nobody has answered is decided in the end",
+             instead(merge, "_keep_undecided", nothing), plays.request_before_a_clerk),
     Ablation("keep_log", "what was receipted is sent again to a peer that has lost it", removals.only_what_is_new),
     # What waits.
     Ablation("gate_peer", "nobody is debited before all peers have given back what they hold",
@@ -53,6 +57,14 @@ ABLATIONS = [
     Ablation("repaid", "what was advanced comes back from later credits", instead(advance, "_repay", nothing)),
 ]
 # fmt: on
+
+
+PLAYS = [plays.peer_that_was_restored_itself, plays.request_before_a_clerk, plays.two_that_give_back_to_each_other]
+
+
+@pytest.mark.parametrize("by_hand", PLAYS, ids=lambda p: p.__name__)
+def test_with_every_safeguard_of_a_restore_the_same_play_ends_well(by_hand: Callable[[], None]) -> None:
+    by_hand()
 
 
 @pytest.mark.parametrize("ablation", ABLATIONS, ids=lambda a: a.rule)

@@ -190,6 +190,10 @@ class World:
             raise Violation(f"{region.code} runs on a history that was left")
         self.count["restore"] += 1
         region.shelf.went_back_to(backup)
+        self.tell_of_restore(region)
+
+    def tell_of_restore(self, region: SimRegion) -> None:
+        """Whoever watches a region, or works with it, goes on from what it has now."""
         code = region.code
         self.overlap |= any(r.is_behind(code) for r in self.regions.values() if r is not region)
         self.ledgers[code] = LedgerWatch(region, restored=True)
