@@ -1,7 +1,8 @@
 """A process among several: the sealer's seat, and what the others tell of their commits.
 
-A thread with a database connection of its own. The seat is a lock of that connection: it is free as soon as the
+A thread with two database connections of its own. The seat is a lock of one of them: it is free as soon as that
 connection ends, be it that the process died or that the server ended a connection from which nothing came for a while.
+That one listens to nobody: a server that still has to say something to a process that stopped waits with it for ever.
 Whether a process may seal is not decided here but by what stands in the database (:mod:`node.services.several`): the
 lock only says who should try.
 """
@@ -55,25 +56,29 @@ class Seat:
     def _run(self) -> None:
         while not self._ended.is_set():
             try:
-                with psycopg.connect(
-                    self._url, autocommit=True, application_name=f"hutong seat {self._name}", keepalives_idle=30
-                ) as connection:
-                    self._listen(connection)
+                with self._connected("seat") as seat, self._connected("ear") as ear:
+                    self._listen(seat, ear)
             except psycopg.Error as error:
                 log.warning("seat_disconnected", process=self._name, error=type(error).__name__)
             self.held = self._given_up = False
             self._ended.wait(4 * LOOK_S)
 
-    def _listen(self, connection: psycopg.Connection[tuple[object, ...]]) -> None:
+    def _connected(self, what: str) -> psycopg.Connection[tuple[object, ...]]:
+        name = f"hutong {what} {self._name}"
+        return psycopg.connect(self._url, autocommit=True, application_name=name, keepalives_idle=30)
+
+    def _listen(
+        self, seat: psycopg.Connection[tuple[object, ...]], ear: psycopg.Connection[tuple[object, ...]]
+    ) -> None:
         with suppress(psycopg.errors.UndefinedObject):  # before PostgreSQL 14
-            connection.execute(f"SET idle_session_timeout = {1000 * ASLEEP_S:d}")
-        connection.execute(sql.SQL("LISTEN {}").format(sql.Identifier(CHANNEL)))
+            seat.execute(f"SET idle_session_timeout = {1000 * ASLEEP_S:d}")
+        ear.execute(sql.SQL("LISTEN {}").format(sql.Identifier(CHANNEL)))
         while not self._ended.is_set() and not self._given_up:
-            for notice in connection.notifies(timeout=LOOK_S, stop_after=1):
+            for notice in ear.notifies(timeout=LOOK_S, stop_after=1):
                 process, _, waits = notice.payload.partition(" ")
                 if process != self._name:
                     self._heard(bool(waits))
-            taken = connection.execute(
+            taken = seat.execute(
                 "SELECT " + ("true" if self.held else "pg_try_advisory_lock(%s)"), () if self.held else (_SEAT,)
             ).fetchone()
             self.held = taken is not None and bool(taken[0])
