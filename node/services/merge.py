@@ -58,12 +58,21 @@ def wishes(command: Returned, office: Office, wishes: Wishes) -> None:
 
 
 def begin(channel: Channel, office: Office, batch: Batch) -> Channel:
-    """The peer holds more of my log than I do: this database came from a backup."""
+    """The peer says that it holds more of my log than I do: it is asked for that, and nothing is said to it meanwhile.
+
+    Only what it gives back proves it, under a head of this region's own: no peer can stop a region by a claim.
+    """
     assert channel.fenced is not None
     batch.set_channel(channel)
+    log.warning("peer_holds_more", peer=channel.peer, here=channel.size, there=channel.fenced.holds_size)
+    return seal.take_back(batch, channel, channel.final)
+
+
+def _notice(channel: Channel, office: Office, batch: Batch) -> None:
+    """This region did say what it does not know: this database came from a backup."""
+    assert channel.fenced is not None
     if repair.explains(batch.conn, channel, channel.fenced.holds_size):
-        return seal.take_back(batch, channel, channel.final)
-    log.error("restored", peer=channel.peer, here=channel.size, there=channel.fenced.holds_size)
+        return
     cause = f"region {channel.peer} holds {channel.fenced.holds_size} frames of this region's log"
     # Two people who bear the risk of this very peer knew that it would come: the region stays as whole as they made it.
     if channel.peer not in (risk.peer for risk in batch.books.history.open_risks):
@@ -71,7 +80,6 @@ def begin(channel: Channel, office: Office, batch: Batch) -> Channel:
     for other in batch.books.channels.values():
         if other.ready:  # it was asked when this process started, and had nothing to give back
             history.mark_merged(batch, other.peer)
-    return seal.take_back(batch, channel, channel.final)
 
 
 def abandon(channel: Channel, fault: Abandoned, batch: Batch) -> None:
@@ -94,6 +102,7 @@ def take_in(command: Returned, channel: Channel, office: Office, batch: Batch) -
     order = list(recovery.true_order(channel.size, said, channel.held, heard))
     first_said, first_heard = channel.size, channel.held
     if mine is not None and ours is not None:
+        _notice(channel, office, batch)
         channel = _append_mine(command, channel, mine, ours, batch)
     if seen is not None and theirs is not None:
         channel = _append_seen(command, channel, seen, theirs, batch)

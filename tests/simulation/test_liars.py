@@ -8,12 +8,13 @@ from dataclasses import replace
 import pytest
 
 from gateway.protocol import codec
-from gateway.protocol.values import Draft, Kind, Page
+from gateway.protocol.values import Draft, Kind, Page, Signed
 from gateway.transport import messages
 from node.services.history import AcceptRisk, Replayed
+from node.services.spend import Spend
 from node.services.transfer import Order
 from node.services.verify import verify
-from tests.federation import CATEGORIES, plain_terms
+from tests.federation import CATEGORIES, plain_terms, signing_key
 from tests.simulation.backups import Backup
 from tests.simulation.forgery import STRANGER
 from tests.simulation.world import CODES, World
@@ -69,7 +70,36 @@ def _never(page: Page) -> None:
     return None
 
 
-def everyday() -> World:
+def test_a_member_that_claims_to_hold_more_than_it_can_show() -> None:
+    """Any member could stop a region with a word, if that were enough to take it for restored."""
+    world = everyday(restored=False)
+    me = world.regions[ME]
+    me.start()
+    for _ in range(ROUNDS):
+        me.inbox += [me.ask(peer) for peer in (LIAR, HONEST)]
+        world.commit(me)
+        while world.network.packets:
+            packet = world.network.packets.pop(0)
+            if packet.what == "Fenced" and (packet.source, packet.destination) == (LIAR, ME):
+                signed = messages.decode(packet.data)
+                assert isinstance(signed, Signed)
+                fenced = codec.decode_payload(codec.FENCED, signed.payload)
+                claim = replace(fenced, holds_size=1000, holds_root=b"?" * 32)
+                false = signing_key(LIAR).sign(codec.FENCED, codec.encode_payload(claim))
+                world.hear_stranger(packet._replace(data=messages.encode(false)))
+            elif world.hear(packet) is not None:
+                world.commit(world.regions[packet.destination])
+        world.pass_time(2000)
+    honest, liar = me.channel(HONEST), me.channel(LIAR)
+    assert honest is not None and honest.ready and honest.peer_open
+    assert liar is not None and not liar.ready
+    assert not me.writer.history.recovering
+    me.one(Spend(client="city", key="after", account="wang", category=CATEGORIES[0], amount=1))
+    world.ledgers[ME].check()
+    world.close()
+
+
+def everyday(*, restored: bool = True) -> World:
     """Three regions that have moved points both ways; ME comes back from before all of that."""
     world = World(1, codes=(ME, LIAR, HONEST), terms=plain_terms((ME, LIAR, HONEST)), restores=True)
     world.begin()
@@ -85,7 +115,8 @@ def everyday() -> World:
                 )  # fmt: skip
         world.talk()
     world.check()
-    world.restore(world.regions[ME], backup)
+    if restored:
+        world.restore(world.regions[ME], backup)
     return world
 
 

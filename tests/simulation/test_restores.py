@@ -1,4 +1,4 @@
-"""Five hundred seeded histories in which regions come back from backups: nothing acknowledged is lost or done twice."""
+"""Five hundred seeded histories in which regions come back from backups: nothing is lost, or done a second time."""
 
 from __future__ import annotations
 
