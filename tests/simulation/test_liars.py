@@ -91,8 +91,11 @@ def test_a_member_that_claims_to_hold_more_than_it_can_show() -> None:
                 world.commit(world.regions[packet.destination])
         world.pass_time(2000)
     honest, liar = me.channel(HONEST), me.channel(LIAR)
-    assert honest is not None and honest.ready and honest.peer_open
-    assert liar is not None and not liar.ready
+    assert honest is not None
+    assert honest.ready
+    assert honest.peer_open
+    assert liar is not None
+    assert not liar.ready
     assert not me.writer.history.recovering
     me.one(Spend(client="city", key="after", account="wang", category=CATEGORIES[0], amount=1))
     world.ledgers[ME].check()
