@@ -107,7 +107,7 @@ def take_in(command: Returned, channel: Channel, office: Office, batch: Batch) -
     if seen is not None and theirs is not None:
         channel = _append_seen(command, channel, seen, theirs, batch)
     batch.set_channel(channel)
-    doing = redo.Doing(command.peer, office, batch, _offered(command), said)
+    doing = redo.Doing(command.peer, office, batch, _offered(command, first_heard), said)
     disowned = repair.disowned(batch.conn, command.peer, channel.out)
     hearing = _Hearing(command, first_heard, office, batch)
     for is_mine, at in order:
@@ -127,11 +127,9 @@ def take_in(command: Returned, channel: Channel, office: Office, batch: Batch) -
     return True
 
 
-def _offered(command: Returned) -> dict[bytes, Offer]:
-    if command.seen is None:
-        return {}
-    pairs = zip(command.seen.frames, command.parsed, strict=True)
-    return {frame.id: body for frame, body in pairs if isinstance(body, Offer)}
+def _offered(command: Returned, first: int) -> dict[int, Offer]:
+    """By number: a peer may offer the same id twice."""
+    return {number: body for number, body in enumerate(command.parsed, first) if isinstance(body, Offer)}
 
 
 def _append_mine(command: Returned, channel: Channel, run: Run, extended: Extended, batch: Batch) -> Channel:

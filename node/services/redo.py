@@ -100,9 +100,9 @@ class Doing:
     """The own messages of one page, in their order."""
 
     def __init__(
-        self, peer: int, office: Office, batch: Batch, offered: dict[bytes, Offer], said: Sequence[Frame]
+        self, peer: int, office: Office, batch: Batch, offered: dict[int, Offer], said: Sequence[Frame]
     ) -> None:
-        """`offered`: the offers that came back in the same page, by id; `said`: the own messages in it."""
+        """`offered`: the offers that came back in the same page, by number; `said`: the own messages in it."""
         self._peer, self._office, self._batch, self._offered = peer, office, batch, offered
         self._waiting: dict[tuple[int, bool, bytes], int] = {}
         self._dropped: list[int] = []
@@ -283,7 +283,7 @@ class Doing:
     def _credit(self, m: Message, transfer: Transfer) -> journal.Decision:
         batch, office = self._batch, self._office
         at = transfer.offered or 0
-        said = self._offered.get(transfer.id)
+        said = self._offered.get(at)
         if said is None:
             said = codec.decode_offer(self._into.body(at))
             # It came with an earlier page, and so did what it is about.
