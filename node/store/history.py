@@ -69,10 +69,12 @@ def assemble(row: Any, risks: Iterable[Any], merged: Iterable[int], owed: int) -
         cause=row.cause,
         since_ms=row.since_ms,
         merged=frozenset(merged),
-        risks=MappingProxyType({
-            r.peer: Risk(peer=r.peer, amount=r.amount, used=r.used, maker=r.maker, checker=r.checker, at_ms=r.at_ms)
-            for r in risks
-        }),
+        risks=MappingProxyType(
+            {
+                r.peer: Risk(peer=r.peer, amount=r.amount, used=r.used, maker=r.maker, checker=r.checker, at_ms=r.at_ms)
+                for r in risks
+            }
+        ),
         owed=owed,
     )
 
