@@ -21,7 +21,8 @@ PROMISES = {
     "one_outcome_per_key", "repetition_changes_nothing", "outcomes_as_the_files_foretell", "every_decision_told_once",
     "equal_heads", "same_messages", "offered_once_answered_once", "outboxes_empty", "receipts_cover_all_logs",
     "nothing_forgotten_in_the_kill", "ledger_rederived_from_journal_and_logs", "transfer_proof_verifies_offline",
-    "altered_transfer_proof_is_refused", "killed_region_recovered",
+    "altered_transfer_proof_is_refused", "killed_region_recovered", "restored_region_got_everything_back",
+    "restored_region_is_whole_and_owes_nothing",
 }  # fmt: skip
 
 
@@ -58,6 +59,8 @@ def test_every_promise_is_kept_through_five_thousand_transfers_and_a_kill(tmp_pa
     assert checks["repetition_changes_nothing"]["counted"] == 5_000
     assert found["transfers"] == {"submitted": 5_000, "posted": 4_840, "voided": 160, "in_flight": 0}
     assert found["killed"]["region"] == 330200
+    assert found["restored"]["region"] == 330600
+    assert found["restored"]["messages_lost"] > 2_000
     assert found["killed"]["recovered_s"] > 0
     assert [region["region"] for region in found["regions"]] == [330100, 330200, 330600, 330400]
     assert list(tmp_path.iterdir()) == []
