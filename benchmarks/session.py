@@ -51,7 +51,7 @@ class Extent:
 
 
 FULL = Extent(
-    rounds=5, seconds=5.0, outages=2, floods=3, openings=5, proofs=50, recoveries=3, lost=1_000_000, greetings=3
+    rounds=5, seconds=5.0, outages=2, floods=3, openings=5, proofs=50, recoveries=2, lost=1_000_000, greetings=3
 )
 QUICK = Extent(
     rounds=2, seconds=2.0, outages=1, floods=1, openings=3, proofs=25, recoveries=1, lost=60_000, greetings=1
