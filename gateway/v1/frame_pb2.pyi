@@ -42,6 +42,34 @@ class _KindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Kind.ValueType],
     """
     KIND_CUT_OFF: _Kind.ValueType  # 6
     """Request without an answer: divides the business days of a log. Reserved for the cut-off."""
+    KIND_PROPOSE: _Kind.ValueType  # 7
+    """Request: sign this version of an agreement too. Its answer may take days. Body: Propose."""
+    KIND_COUNTERSIGN: _Kind.ValueType  # 8
+    """Reply to a proposal: signed by both, it is agreed. Body: Countersign."""
+    KIND_NOTICE: _Kind.ValueType  # 9
+    """Request: an agreement is suspended, resumed or terminated by one side. Body: Notice."""
+    KIND_ATTEST_REQUEST: _Kind.ValueType  # 10
+    """Request: say, with the resident's consent, what is known of them. Body: AttestRequest."""
+    KIND_ATTEST: _Kind.ValueType  # 11
+    """Reply to a request to attest: a signed attestation. Body: Attest."""
+    KIND_ATTEST_REVOKE: _Kind.ValueType  # 12
+    """Request: an attestation no longer holds. Body: AttestRevoke."""
+    KIND_AUTHORISE: _Kind.ValueType  # 13
+    """Request: hold a visitor's points for a purchase here. Answered at once. Body: Authorise."""
+    KIND_CAPTURE: _Kind.ValueType  # 14
+    """Request: all or part of what was authorised was spent. Body: Capture."""
+    KIND_RELEASE: _Kind.ValueType  # 15
+    """Request: nothing of what was authorised will be captured. Body: Release."""
+    KIND_AUTHORISATION_ASK: _Kind.ValueType  # 16
+    """Request of the region that holds: what became of this authorisation? Body: AuthorisationAsk."""
+    KIND_CLAWBACK: _Kind.ValueType  # 17
+    """Request: take back what fraud created and a transfer carried. Body: Clawback."""
+    KIND_CLAWED_BACK: _Kind.ValueType  # 18
+    """Reply to a clawback: what was recovered, and what is owed. Body: ClawedBack."""
+    KIND_DISPUTE: _Kind.ValueType  # 19
+    """Request: something both regions hold is disputed, and frozen meanwhile. Body: Dispute."""
+    KIND_DISPUTE_STEP: _Kind.ValueType  # 20
+    """Request: the next step of a dispute. Body: DisputeStep."""
 
 class Kind(_Kind, metaclass=_KindEnumTypeWrapper):
     """What a frame asks or answers. Open for extension: a receiver that does not know a *request* kind
@@ -65,6 +93,34 @@ with purpose REVERSAL that names this request, or Refuse(ALREADY_SPENT ...). Bod
 """
 KIND_CUT_OFF: Kind.ValueType  # 6
 """Request without an answer: divides the business days of a log. Reserved for the cut-off."""
+KIND_PROPOSE: Kind.ValueType  # 7
+"""Request: sign this version of an agreement too. Its answer may take days. Body: Propose."""
+KIND_COUNTERSIGN: Kind.ValueType  # 8
+"""Reply to a proposal: signed by both, it is agreed. Body: Countersign."""
+KIND_NOTICE: Kind.ValueType  # 9
+"""Request: an agreement is suspended, resumed or terminated by one side. Body: Notice."""
+KIND_ATTEST_REQUEST: Kind.ValueType  # 10
+"""Request: say, with the resident's consent, what is known of them. Body: AttestRequest."""
+KIND_ATTEST: Kind.ValueType  # 11
+"""Reply to a request to attest: a signed attestation. Body: Attest."""
+KIND_ATTEST_REVOKE: Kind.ValueType  # 12
+"""Request: an attestation no longer holds. Body: AttestRevoke."""
+KIND_AUTHORISE: Kind.ValueType  # 13
+"""Request: hold a visitor's points for a purchase here. Answered at once. Body: Authorise."""
+KIND_CAPTURE: Kind.ValueType  # 14
+"""Request: all or part of what was authorised was spent. Body: Capture."""
+KIND_RELEASE: Kind.ValueType  # 15
+"""Request: nothing of what was authorised will be captured. Body: Release."""
+KIND_AUTHORISATION_ASK: Kind.ValueType  # 16
+"""Request of the region that holds: what became of this authorisation? Body: AuthorisationAsk."""
+KIND_CLAWBACK: Kind.ValueType  # 17
+"""Request: take back what fraud created and a transfer carried. Body: Clawback."""
+KIND_CLAWED_BACK: Kind.ValueType  # 18
+"""Reply to a clawback: what was recovered, and what is owed. Body: ClawedBack."""
+KIND_DISPUTE: Kind.ValueType  # 19
+"""Request: something both regions hold is disputed, and frozen meanwhile. Body: Dispute."""
+KIND_DISPUTE_STEP: Kind.ValueType  # 20
+"""Request: the next step of a dispute. Body: DisputeStep."""
 Global___Kind: _TypeAlias = Kind  # noqa: Y015
 
 class _Purpose:
@@ -84,6 +140,8 @@ class _PurposeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Purpose.Value
     """A gift to a cause."""
     PURPOSE_REVERSAL: _Purpose.ValueType  # 5
     """冲正: an opposite transfer that cites the original."""
+    PURPOSE_PERSON_TO_PERSON: _Purpose.ValueType  # 6
+    """To another person. Off unless the agreement allows it."""
 
 class Purpose(_Purpose, metaclass=_PurposeEnumTypeWrapper):
     """Why points move."""
@@ -99,6 +157,8 @@ PURPOSE_DONATION: Purpose.ValueType  # 4
 """A gift to a cause."""
 PURPOSE_REVERSAL: Purpose.ValueType  # 5
 """冲正: an opposite transfer that cites the original."""
+PURPOSE_PERSON_TO_PERSON: Purpose.ValueType  # 6
+"""To another person. Off unless the agreement allows it."""
 Global___Purpose: _TypeAlias = Purpose  # noqa: Y015
 
 class _Evidence:
@@ -154,6 +214,30 @@ class _ReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Reason.ValueTy
     """The region has been restored from a backup and pays nothing out before its peers have given back what they hold."""
     REASON_REGION_MOVED: _Reason.ValueType  # 26
     """The code was split or given up; the body names the region that answers for the address now."""
+    REASON_AGREEMENT_NOT_IN_FORCE: _Reason.ValueType  # 27
+    """No agreement between the two regions is in force on this business date."""
+    REASON_AGREEMENT_SUSPENDED: _Reason.ValueType  # 28
+    """The agreement is suspended."""
+    REASON_DIRECTION_NOT_ALLOWED: _Reason.ValueType  # 29
+    """The agreement moves nothing in this direction."""
+    REASON_FEATURE_OFF: _Reason.ValueType  # 30
+    """The agreement does not switch this on."""
+    REASON_PERSON_TO_PERSON_NOT_ALLOWED: _Reason.ValueType  # 31
+    """Points do not go to another person across regions."""
+    REASON_BELOW_SMALLEST_AMOUNT: _Reason.ValueType  # 32
+    """Less than the smallest amount that may leave."""
+    REASON_TRANSFER_CAP_EXCEEDED: _Reason.ValueType  # 33
+    """More than one transfer may carry."""
+    REASON_RESIDENT_CAP_REACHED: _Reason.ValueType  # 34
+    """More than one resident may send in the period."""
+    REASON_PAIR_CAP_REACHED: _Reason.ValueType  # 35
+    """More than the two regions may exchange in the period."""
+    REASON_NET_DEBIT_CAP_REACHED: _Reason.ValueType  # 36
+    """More than one region may owe the other, holds counted."""
+    REASON_COOLING_OFF: _Reason.ValueType  # 37
+    """Points that arrived rest before they move on."""
+    REASON_TOO_FREQUENT: _Reason.ValueType  # 38
+    """Sooner after the last one than agreed."""
     REASON_ADDRESS_UNKNOWN: _Reason.ValueType  # 40
     """No such address, or one that is closed or expired: said alike on purpose."""
     REASON_ACCOUNT_UNKNOWN: _Reason.ValueType  # 41
@@ -166,6 +250,8 @@ class _ReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Reason.ValueTy
     """The category is not known."""
     REASON_ACCOUNT_NOT_EMPTY: _Reason.ValueType  # 45
     """The account still holds points."""
+    REASON_CODE_NOT_VALID: _Reason.ValueType  # 46
+    """A code that is unknown, used or expired: said alike on purpose."""
     REASON_INSUFFICIENT_POINTS: _Reason.ValueType  # 60
     """Not enough spendable points, holds counted."""
     REASON_POINTS_EXPIRED: _Reason.ValueType  # 61
@@ -176,6 +262,10 @@ class _ReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Reason.ValueTy
     """The points of the transfer were spent, moved on or expired."""
     REASON_TOO_MANY_LOTS: _Reason.ValueType  # 64
     """The points come from more lots than one offer may carry."""
+    REASON_ABOVE_AUTHORISED: _Reason.ValueType  # 65
+    """More than what is left of the authorisation."""
+    REASON_AUTHORISATION_ENDED: _Reason.ValueType  # 66
+    """The authorisation was captured, released or has ended."""
     REASON_TRANSFER_UNKNOWN: _Reason.ValueType  # 80
     """No transfer has this id."""
     REASON_WRONG_STATE: _Reason.ValueType  # 81
@@ -186,6 +276,26 @@ class _ReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Reason.ValueTy
     """A clerk refused it."""
     REASON_TOO_LATE: _Reason.ValueType  # 84
     """Later than the agreed window."""
+    REASON_CONSENT_MISSING: _Reason.ValueType  # 85
+    """The agreement requires the resident's consent, and none is named."""
+    REASON_CONSENT_NOT_VALID: _Reason.ValueType  # 86
+    """The consent is expired, withdrawn, or not for this recipient and purpose."""
+    REASON_DELAYED: _Reason.ValueType  # 87
+    """Not now; why is not said. Try again later."""
+    REASON_DISPUTED: _Reason.ValueType  # 88
+    """It is disputed, and frozen until that is decided."""
+    REASON_DOCUMENT_INVALID: _Reason.ValueType  # 89
+    """The document breaks a rule; the region that refuses says which in its own records."""
+    REASON_PREDECESSOR_UNKNOWN: _Reason.ValueType  # 90
+    """The version it follows is not the one in force."""
+    REASON_AGREEMENT_OVERLAPS: _Reason.ValueType  # 91
+    """Another agreement of the two regions covers these dates."""
+    REASON_PROFITABLE_CYCLE: _Reason.ValueType  # 92
+    """Rates along a cycle of agreements would multiply points."""
+    REASON_DECLINED: _Reason.ValueType  # 93
+    """A person at the other region said no."""
+    REASON_NOT_ATTESTED: _Reason.ValueType  # 94
+    """Nothing to attest, or nothing of this kind is honoured."""
 
 class Reason(_Reason, metaclass=_ReasonEnumTypeWrapper):
     """Why something was refused. Where several apply, the one with the lowest number is given.
@@ -217,6 +327,30 @@ REASON_REGION_RECOVERING: Reason.ValueType  # 25
 """The region has been restored from a backup and pays nothing out before its peers have given back what they hold."""
 REASON_REGION_MOVED: Reason.ValueType  # 26
 """The code was split or given up; the body names the region that answers for the address now."""
+REASON_AGREEMENT_NOT_IN_FORCE: Reason.ValueType  # 27
+"""No agreement between the two regions is in force on this business date."""
+REASON_AGREEMENT_SUSPENDED: Reason.ValueType  # 28
+"""The agreement is suspended."""
+REASON_DIRECTION_NOT_ALLOWED: Reason.ValueType  # 29
+"""The agreement moves nothing in this direction."""
+REASON_FEATURE_OFF: Reason.ValueType  # 30
+"""The agreement does not switch this on."""
+REASON_PERSON_TO_PERSON_NOT_ALLOWED: Reason.ValueType  # 31
+"""Points do not go to another person across regions."""
+REASON_BELOW_SMALLEST_AMOUNT: Reason.ValueType  # 32
+"""Less than the smallest amount that may leave."""
+REASON_TRANSFER_CAP_EXCEEDED: Reason.ValueType  # 33
+"""More than one transfer may carry."""
+REASON_RESIDENT_CAP_REACHED: Reason.ValueType  # 34
+"""More than one resident may send in the period."""
+REASON_PAIR_CAP_REACHED: Reason.ValueType  # 35
+"""More than the two regions may exchange in the period."""
+REASON_NET_DEBIT_CAP_REACHED: Reason.ValueType  # 36
+"""More than one region may owe the other, holds counted."""
+REASON_COOLING_OFF: Reason.ValueType  # 37
+"""Points that arrived rest before they move on."""
+REASON_TOO_FREQUENT: Reason.ValueType  # 38
+"""Sooner after the last one than agreed."""
 REASON_ADDRESS_UNKNOWN: Reason.ValueType  # 40
 """No such address, or one that is closed or expired: said alike on purpose."""
 REASON_ACCOUNT_UNKNOWN: Reason.ValueType  # 41
@@ -229,6 +363,8 @@ REASON_CATEGORY_UNKNOWN: Reason.ValueType  # 44
 """The category is not known."""
 REASON_ACCOUNT_NOT_EMPTY: Reason.ValueType  # 45
 """The account still holds points."""
+REASON_CODE_NOT_VALID: Reason.ValueType  # 46
+"""A code that is unknown, used or expired: said alike on purpose."""
 REASON_INSUFFICIENT_POINTS: Reason.ValueType  # 60
 """Not enough spendable points, holds counted."""
 REASON_POINTS_EXPIRED: Reason.ValueType  # 61
@@ -239,6 +375,10 @@ REASON_ALREADY_SPENT: Reason.ValueType  # 63
 """The points of the transfer were spent, moved on or expired."""
 REASON_TOO_MANY_LOTS: Reason.ValueType  # 64
 """The points come from more lots than one offer may carry."""
+REASON_ABOVE_AUTHORISED: Reason.ValueType  # 65
+"""More than what is left of the authorisation."""
+REASON_AUTHORISATION_ENDED: Reason.ValueType  # 66
+"""The authorisation was captured, released or has ended."""
 REASON_TRANSFER_UNKNOWN: Reason.ValueType  # 80
 """No transfer has this id."""
 REASON_WRONG_STATE: Reason.ValueType  # 81
@@ -249,6 +389,26 @@ REASON_REVIEW_REFUSED: Reason.ValueType  # 83
 """A clerk refused it."""
 REASON_TOO_LATE: Reason.ValueType  # 84
 """Later than the agreed window."""
+REASON_CONSENT_MISSING: Reason.ValueType  # 85
+"""The agreement requires the resident's consent, and none is named."""
+REASON_CONSENT_NOT_VALID: Reason.ValueType  # 86
+"""The consent is expired, withdrawn, or not for this recipient and purpose."""
+REASON_DELAYED: Reason.ValueType  # 87
+"""Not now; why is not said. Try again later."""
+REASON_DISPUTED: Reason.ValueType  # 88
+"""It is disputed, and frozen until that is decided."""
+REASON_DOCUMENT_INVALID: Reason.ValueType  # 89
+"""The document breaks a rule; the region that refuses says which in its own records."""
+REASON_PREDECESSOR_UNKNOWN: Reason.ValueType  # 90
+"""The version it follows is not the one in force."""
+REASON_AGREEMENT_OVERLAPS: Reason.ValueType  # 91
+"""Another agreement of the two regions covers these dates."""
+REASON_PROFITABLE_CYCLE: Reason.ValueType  # 92
+"""Rates along a cycle of agreements would multiply points."""
+REASON_DECLINED: Reason.ValueType  # 93
+"""A person at the other region said no."""
+REASON_NOT_ATTESTED: Reason.ValueType  # 94
+"""Nothing to attest, or nothing of this kind is honoured."""
 Global___Reason: _TypeAlias = Reason  # noqa: Y015
 
 @_typing.final
@@ -283,10 +443,12 @@ class Frame(_message.Message):
     epoch: _builtins.int
     """The sender's epoch in which the frame was numbered. Never decreases along a log."""
     category: _builtins.str
-    """Offer only: what leaves, in the smallest unit of `category` at the source (k*q)."""
+    """Of what moves points (Offer, Authorise, Capture, ClawedBack): what leaves, in the smallest unit of `category` at
+    the region whose points they are (k*q).
+    """
     amount: _builtins.int
     becomes: _builtins.str
-    """Offer only: what arrives, in the smallest unit of `becomes` at the destination (k*p)."""
+    """Of the same: what arrives, in the smallest unit of `becomes` at the other region (k*p)."""
     arriving: _builtins.int
     commitment: _builtins.bytes
     """SHA-256(salt || body), where `salt || body` are the bytes sent beside the frame. Erasing them leaves
