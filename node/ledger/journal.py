@@ -123,7 +123,7 @@ class Voided(Entry, frozen=True, kw_only=True, tag="void"):
 
 
 class Claimed(Entry, frozen=True, kw_only=True, tag="claim"):
-    """An amount was claimed of a peer. Moves no points."""
+    """An amount was claimed of a peer, or by it. Moves no points."""
 
     no: int
     peer: int
@@ -132,6 +132,7 @@ class Claimed(Entry, frozen=True, kw_only=True, tag="claim"):
     category: str
     amount: int
     because: str
+    mine: bool = True  # the peer owes it
 
 
 class Ended(Entry, frozen=True, kw_only=True, tag="end"):

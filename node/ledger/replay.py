@@ -94,8 +94,10 @@ class Replay(Rebooked):
                 self._void(entry)
             case journal.Claimed():
                 id_ = bytes.fromhex(entry.id)
-                claim = (entry.no, entry.peer, entry.cause, id_, entry.category, entry.amount, entry.because, entry.at)
-                self.rows.claims.append(claim)
+                self.rows.claims.append(
+                    (entry.no, entry.peer, entry.cause, id_, entry.category, entry.amount, entry.because, entry.at,
+                     entry.mine)
+                )  # fmt: skip
             case journal.Ended():
                 said = self.said.get(entry.peer, 0)
                 ends = (said, self._logs.owned(entry.peer, said))  # what a repair disowned may stand at the end

@@ -41,7 +41,7 @@ def raise_claim(batch: Batch, peer: int, cause: Cause, transfer: Transfer, becau
     outgoing = transfer.source == batch.books.me
     category, amount = (transfer.category, transfer.amount) if outgoing else (transfer.becomes, transfer.arriving)
     no = (batch.conn.scalar(select(func.max(c.c.no))) or 0) + 1
-    row = (no, peer, int(cause), transfer.id, category, amount, because, int(ClaimState.OPEN), batch.now_ms)
+    row = (no, peer, int(cause), transfer.id, category, amount, because, int(ClaimState.OPEN), batch.now_ms, True)
     bulk.insert(batch.conn, c, [row])  # at once: the next one of this batch looks here
     batch.record(
         journal.Claimed(

@@ -10,7 +10,7 @@ from node.store import schema
 
 
 class ClaimRow(NamedTuple):
-    """One claim. `peer` owes it, says this region."""
+    """One claim: `peer` owes it to this region, or, where it is not `mine`, the other way round."""
 
     no: int
     peer: int
@@ -21,6 +21,7 @@ class ClaimRow(NamedTuple):
     because: str
     state: int  # services.claim.ClaimState
     at_ms: int
+    mine: bool
 
 
 def after(conn: Connection, no: int, limit: int, state: int | None = None, peer: int | None = None) -> list[ClaimRow]:

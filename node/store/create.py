@@ -13,7 +13,7 @@ from sqlalchemy.schema import CreateIndex, CreateTable
 from . import guards, schema
 from .engine import Store, driver_connection
 
-REVISION = "0003"
+REVISION = "0004"
 """The newest migration: what a new database counts as having been migrated to."""
 
 

@@ -36,12 +36,15 @@ MUTABLE = {
     schema.transfer: {"state", "reason", "hold", "offered", "answered", "decided_ms", "balance"},
     schema.claim: {"state"},
     schema.repair: {"payload", "mine", "theirs", "at_ms"},
+    schema.request: {"state", "reason", "answered_ms"},
+    schema.consent: {"withdrawn_ms"},
 }
 """Of tables whose rows change: the columns that do. The others stay as they were inserted."""
 
 STAYS = (
     schema.account, schema.balance, schema.lot, schema.transfer, schema.log, schema.channel, schema.history,
-    schema.claim, schema.repair,
+    schema.claim, schema.repair, schema.agreement, schema.consent, schema.attestation, schema.authorisation,
+    schema.clawback, schema.dispute, schema.penalty, schema.request,
 )  # fmt: skip
 """Tables whose rows change and never go away."""
 

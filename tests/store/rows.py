@@ -11,6 +11,8 @@ from node.store import schema
 _ALLOWED: dict[Table, dict[str, Any]] = {
     schema.lot: {"amount": 100, "remaining": 60, "clears": None},
     schema.balance: {"debits_pending": 10, "debits_posted": 20, "credits_posted": 30},
+    schema.authorisation: {"amount": 100, "captured": 60},
+    schema.penalty: {"amount": 100, "taken": 60},
 }
 
 

@@ -149,7 +149,9 @@ def test_histories_of_an_older_database_become_chains(empty: Store) -> None:
                 text("INSERT INTO posting VALUES (:no, 0, 3, 1, 1, NULL, NULL, :resident, 0)"),
                 {"no": no, "resident": resident},
             )
-        guards.set_up(connection)
+        for statement in guards.statements(connection.dialect.name):
+            if '"posting"' in statement or "FUNCTION guard_refuse() RETURNS" in statement:
+                connection.exec_driver_sql(statement)
     migrate(empty)
     with empty.read() as connection:
         chain = connection.exec_driver_sql("SELECT no, before FROM posting ORDER BY no").all()

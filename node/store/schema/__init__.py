@@ -1,8 +1,8 @@
 """The tables of one region: the only database in the system, the same on SQLite and PostgreSQL.
 
 Append-only (a trigger refuses UPDATE and DELETE): posting, lot_entry, outcome, event, receipt, evidence, roster, act,
-and the segments of a log below what is final. Mutable: counters of a balance, what remains of a lot, the state of a
-transfer, account, channel, log and claim, the history, the outbox, tokens, back-off.
+notice, dispute_step, and the segments of a log below what is final. Mutable: counters of a balance, what remains of a
+lot, the state of whatever has one, the history, the outbox, tokens, back-off.
 
 Numbers (`no`) are dense integers the single writer gives out; public ids are 16 bytes in one unique index. Amounts are
 in the smallest unit of the category, times are Unix milliseconds, dates are yyyymmdd.
@@ -12,6 +12,23 @@ from __future__ import annotations
 
 from .base import metadata
 from .channels import body, channel, evidence, log, merged, node, outbox, receipt, repair, segment, undecided
+from .dealings import (
+    agreement,
+    attestation,
+    authorisation,
+    clawback,
+    consent,
+    dispute,
+    dispute_step,
+    fact,
+    identity,
+    notice,
+    pair_usage,
+    penalty,
+    recognition,
+    request,
+    usage,
+)
 from .ledger import (
     account,
     address,
@@ -29,7 +46,7 @@ from .ledger import (
 )
 from .region import act, back_off, history, meta, risk, roster, token
 
-APPEND_ONLY = (posting, lot_entry, outcome, event, receipt, evidence, roster, act)
+APPEND_ONLY = (posting, lot_entry, outcome, event, receipt, evidence, roster, act, notice, dispute_step)
 """Tables whose rows are never changed and never go away."""
 
 __all__ = [
@@ -37,15 +54,24 @@ __all__ = [
     "account",
     "act",
     "address",
+    "agreement",
+    "attestation",
+    "authorisation",
     "back_off",
     "balance",
     "body",
     "category",
     "channel",
     "claim",
+    "clawback",
+    "consent",
+    "dispute",
+    "dispute_step",
     "event",
     "evidence",
+    "fact",
     "history",
+    "identity",
     "log",
     "lot",
     "lot_entry",
@@ -53,12 +79,17 @@ __all__ = [
     "meta",
     "metadata",
     "node",
+    "notice",
     "outbox",
     "outcome",
     "owed",
+    "pair_usage",
+    "penalty",
     "posting",
     "receipt",
+    "recognition",
     "repair",
+    "request",
     "reversal",
     "risk",
     "roster",
@@ -66,4 +97,5 @@ __all__ = [
     "token",
     "transfer",
     "undecided",
+    "usage",
 ]

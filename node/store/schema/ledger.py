@@ -16,6 +16,7 @@ from sqlalchemy import (
     Text,
     UniqueConstraint,
     text,
+    true,
 )
 
 from .base import metadata, number
@@ -218,7 +219,7 @@ owed = Table(
     CheckConstraint("amount >= 0", name="not_negative"),
 )
 
-# What one region says another owes it, in suspense: nothing is unposted for it.
+# What one region owes another, in suspense: nothing is unposted for it.
 claim = Table(
     "claim",
     metadata,
@@ -231,6 +232,8 @@ claim = Table(
     Column("because", Text, nullable=False),
     Column("state", SmallInteger, nullable=False),  # services.claim.ClaimState
     Column("at_ms", BigInteger, nullable=False),
+    # The peer owes me; otherwise I owe the peer.
+    Column("mine", Boolean(create_constraint=False), nullable=False, server_default=true()),
     UniqueConstraint("peer", "cause", "id"),
     CheckConstraint("amount > 0", name="positive"),
 )
