@@ -38,6 +38,8 @@ MUTABLE = {
     schema.repair: {"payload", "mine", "theirs", "at_ms"},
     schema.request: {"state", "reason", "answered_ms"},
     schema.consent: {"withdrawn_ms"},
+    schema.code: {"used_ms"},
+    schema.authorisation: {"state", "reason", "captured", "ended_ms"},
 }
 """Of tables whose rows change: the columns that do. The others stay as they were inserted."""
 

@@ -209,6 +209,18 @@ recognition = Table(
 )
 Index("ix_recognition_account", recognition.c.account)
 
+# What a resident shows to a counter of another region: valid once, for minutes.
+code = Table(
+    "code",
+    metadata,
+    Column("code", LargeBinary, nullable=False),
+    Column("account", BigInteger, nullable=False),
+    Column("expires_ms", BigInteger, nullable=False),
+    Column("at_ms", BigInteger, nullable=False),
+    Column("used_ms", BigInteger),
+    PrimaryKeyConstraint("code"),
+)
+
 # Points held at `holder` for a purchase at `counter`.
 authorisation = Table(
     "authorisation",

@@ -93,6 +93,15 @@ def upgrade() -> None:
     )
     op.create_index("ix_clawback_root", "clawback", ["root"], unique=False)
     op.create_table(
+        "code",
+        sa.Column("code", sa.LargeBinary(), nullable=False),
+        sa.Column("account", sa.BigInteger(), nullable=False),
+        sa.Column("expires_ms", sa.BigInteger(), nullable=False),
+        sa.Column("at_ms", sa.BigInteger(), nullable=False),
+        sa.Column("used_ms", sa.BigInteger(), nullable=True),
+        sa.PrimaryKeyConstraint("code", name=op.f("pk_code")),
+    )
+    op.create_table(
         "consent",
         sa.Column("id", sa.LargeBinary(), nullable=False),
         sa.Column("account", sa.BigInteger(), nullable=False),
