@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from node.cli import disputes
+from node.cli import quarantine
 from node.cli.account import region_code
 from node.cli.api import Api
 from node.cli.command import HERE, Directory, command
@@ -47,11 +47,11 @@ def peers(
             show_default=False,
         ),
     ] = None,
-    out: disputes.Out = None,
-    evidence: disputes.Evidence = "",
-    size: disputes.Size = None,
-    maker: disputes.Maker = "",
-    checker: disputes.Checker = "",
+    out: quarantine.Out = None,
+    evidence: quarantine.Evidence = "",
+    size: quarantine.Size = None,
+    maker: quarantine.Maker = "",
+    checker: quarantine.Checker = "",
     directory: Directory = HERE,
 ) -> Answer:
     """A silent peer is no error here: that is what the table is for."""
@@ -64,9 +64,9 @@ def peers(
             found = api.post("peers", region_code(code), "retry")
             return Answer(value=found, shown=[say(f"正在拨号 {code}。", f"Dialling {code} now.")])
         case ["evidence", code]:
-            return disputes.save(api, region_code(code), evidence, out)
+            return quarantine.save(api, region_code(code), evidence, out)
         case ["repair", code]:
-            return disputes.repair(api, region_code(code), evidence, size, maker, checker)
+            return quarantine.repair(api, region_code(code), evidence, size, maker, checker)
         case [code] if code not in ("retry", "evidence", "repair"):
             return _one(api, region_code(code))
         case _:

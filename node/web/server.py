@@ -15,12 +15,12 @@ from node.store.tokens import Token
 from node.web import (
     accounts,
     claims,
-    disputes,
     drill,
     events,
     health,
     limits,
     points,
+    quarantine,
     recovery,
     region,
     requests,
@@ -42,7 +42,7 @@ ROUTES: tuple[Route, ...] = (
     *region.ROUTES,
     *recovery.ROUTES,
     *drill.ROUTES,
-    *disputes.ROUTES,
+    *quarantine.ROUTES,
     *health.ROUTES,
 )
 

@@ -15,7 +15,7 @@ from gateway.protocol.exhibits import ForkEvidence, FrameProof, TransferProof
 from gateway.protocol.members import Anchor, Roster
 from gateway.protocol.suite import SigningKey
 from gateway.protocol.values import Kind, Signed, Status
-from making import disputes
+from making import quarantine
 from making.ground import (
     EPOCH_OF,
     HANGZHOU,
@@ -305,7 +305,7 @@ def proofs() -> dict[str, Any]:
         ("a fork", _fork()),
         *_lies().items(),
         *_false_forks().items(),
-        *disputes.exhibits(),
+        *quarantine.exhibits(),
     ]
     return {
         "about": "SPEC 9. `file` is a file as people hand it around, `federation` the id its reader knows, `failing` "
