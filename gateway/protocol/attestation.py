@@ -1,0 +1,210 @@
+"""Attestations: hours, stars and honours are recognised by another region and never moved; no points follow from them.
+
+A region asks with a share code of the resident and a consent; the home region answers with a signed document for that
+region alone, about a subject drawn for that request alone. What the asking region makes of it follows from the
+agreement named in the request. The state machine is a table plus one function; both regions walk rows of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import date
+from enum import IntEnum
+from typing import NamedTuple
+
+from gateway.protocol import suite
+from gateway.protocol.bodies import attestation as bodies
+from gateway.protocol.bodies.attestation import PAYLOAD_TYPE, Attestation, Fact, FactKind, RevocationCause
+from gateway.protocol.errors import Malformed, OwnFault, Refused, Unauthentic
+from gateway.protocol.suite import SigningKey, VerifyKey
+from gateway.protocol.transfer import NEVER
+from gateway.protocol.values import Evidence, Reason, Signed
+
+__all__ = [
+    "PAYLOAD_TYPE", "FACTS", "Attestation", "Event", "Fact", "FactKind", "Honour", "Question", "Recognised",
+    "RevocationCause", "State", "TRANSITIONS", "Wanted", "check_question", "choose", "expiry", "holds", "read",
+    "recognise", "sign", "step",
+]  # fmt: skip
+
+FACTS = 16
+"""So many facts are in one attestation at most."""
+
+
+class State(IntEnum):
+    """Where an attestation stands. 1-9 at the region that attests, 11-19 at the one that asked."""
+
+    GIVEN = 1
+    WITHDRAWN = 2  # said to hold no longer, and not answered yet
+    TAKEN_BACK = 3  # the other region has taken back what it recognised
+    ASKED = 11
+    RECOGNISED = 12
+    REFUSED = 13
+    UNFIT = 14  # answered with a document that proves nothing
+    REVOKED = 15
+
+
+class Event(IntEnum):
+    """What moves an attestation."""
+
+    ATTEST = 1
+    REFUSE = 2
+    DOUBT = 3  # what came is not signed by its issuer, or is about something else
+    REVOKE = 4
+    CONFIRM = 5  # the revocation was answered
+
+
+TRANSITIONS: dict[tuple[State, Event], State] = {
+    (State.GIVEN, Event.REVOKE): State.WITHDRAWN,
+    (State.WITHDRAWN, Event.CONFIRM): State.TAKEN_BACK,
+    (State.ASKED, Event.ATTEST): State.RECOGNISED,
+    (State.ASKED, Event.REFUSE): State.REFUSED,
+    (State.ASKED, Event.DOUBT): State.UNFIT,
+    (State.RECOGNISED, Event.REVOKE): State.REVOKED,
+}
+
+
+def step(state: State, event: Event) -> State:
+    """The next state. Raises OwnFault where the table has no row."""
+    after = TRANSITIONS.get((state, event))
+    if after is None:
+        raise OwnFault(f"an attestation that is {state.name} cannot {event.name}")
+    return after
+
+
+# -- at the region that attests --------------------------------------------------------------------------------------
+
+
+class Question(NamedTuple):
+    """What the home region has found out about a request, before it answers. None = nothing wrong."""
+
+    agreement: Reason | None  # what the agreement has against it
+    code: bool  # the share code is known, unused, in its time, and for the region that asks
+    consent: Reason | None  # what the consent has against it, for this region and these kinds
+    facts: int  # so many facts of the kinds asked for
+
+
+def check_question(question: Question) -> None:
+    """Whether to attest. Raises Refused with the reason of the lowest number.
+
+    A code that is unknown, used, expired or somebody else's is refused alike, so that nothing is learnt by guessing;
+    nor is it said whether there would have been facts.
+    """
+    if question.agreement is not None:
+        raise Refused(question.agreement)
+    if not question.code:
+        raise Refused(Reason.CODE_NOT_VALID)
+    if question.consent is not None:
+        raise Refused(question.consent)
+    if not question.facts:
+        raise Refused(Reason.NOT_ATTESTED)
+
+
+def holds(expires: int, today: int) -> bool:
+    """Whether what expires on this date (0 = never) still holds today."""
+    return today < (expires or NEVER)
+
+
+def choose(facts: Iterable[Fact], kinds: Collection[int], today: int) -> tuple[Fact, ...]:
+    """The facts to attest: of the kinds asked for, holding today, the newest where there are more than fit."""
+    found = [fact for fact in facts if fact.kind in kinds and holds(fact.expires, today)]
+    newest = sorted(found, key=lambda fact: (-fact.as_of, fact.kind, fact.words))[:FACTS]
+    return tuple(sorted(newest, key=lambda fact: (fact.kind, fact.words)))
+
+
+def expiry(facts: Sequence[Fact], longest: int) -> int:
+    """When an attestation of these facts ends: with the first of them, and on the date `longest` at the latest."""
+    return min([longest, *(fact.expires for fact in facts if fact.expires)])
+
+
+def sign(attestation: Attestation, key: SigningKey) -> Signed:
+    """The document, signed by its issuer. Raises Malformed for one that nobody else would read."""
+    payload = bodies.encode_attestation(attestation)
+    _check_dates(bodies.decode_attestation(payload))
+    return key.sign(PAYLOAD_TYPE, payload)
+
+
+# -- at the region that asked ----------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Wanted:
+    """What was asked, which the answer must be about."""
+
+    federation: bytes
+    environment: str
+    id: bytes
+    issuer: int
+    audience: int
+    kinds: frozenset[int]
+    consent_digest: bytes
+
+
+def read(signed: Signed, keys: Iterable[VerifyKey], wanted: Wanted) -> Attestation:
+    """What the issuer attests, verified by its keys and compared with what was asked.
+
+    Raises Unauthentic or Malformed: a forged signature, an answer to another request or for another region, kinds
+    nobody asked for.
+    """
+    found = bodies.decode_attestation(suite.verify(signed, keys, PAYLOAD_TYPE))
+    _check_dates(found)
+    named = (found.federation, found.environment, found.issuer, found.audience)
+    if named != (wanted.federation, wanted.environment, wanted.issuer, wanted.audience):
+        raise Unauthentic("the attestation is by or for another region, federation or environment")
+    if found.id != wanted.id or found.consent_digest != wanted.consent_digest:
+        raise Unauthentic("the attestation answers another request")
+    if any(fact.kind not in wanted.kinds for fact in found.facts):
+        raise Malformed("the attestation tells what was not asked, and what nobody consented to")
+    return found
+
+
+def _check_dates(attestation: Attestation) -> None:
+    numbers = [attestation.expires, *(n for f in attestation.facts for n in (f.as_of, f.expires) if n)]
+    for number in numbers:
+        try:
+            date(number // 10_000, number // 100 % 100, number % 100)
+        except ValueError:
+            raise Malformed(f"{number} is no date yyyymmdd") from None
+    if any("\0" in text for f in attestation.facts for text in (f.words, f.reference)):
+        raise Malformed("a text has no zero character")
+
+
+class Honour(NamedTuple):
+    """One line of what an agreement honours, in one direction: what a fact of theirs counts for here."""
+
+    kind: int
+    words: str  # which of its kind; empty: every one of them
+    least: int  # of `value`; below it the line does not apply
+    becomes: str  # what it is called here; empty: as there
+    value: int  # what it counts for here; 0: as much as there
+    min_evidence: int = Evidence.SIGNED_IN
+
+
+class Recognised(NamedTuple):
+    """What a fact counts for at the region that recognises it: eligibility, never points."""
+
+    kind: int
+    words: str
+    value: int
+    expires: int  # first business date on which it no longer counts
+    fact: Fact
+
+
+def recognise(attestation: Attestation, honours: Sequence[Honour]) -> tuple[Recognised, ...]:
+    """What the map of the agreement makes of the facts; one that no line names is not recognised.
+
+    Of several lines that apply to a fact the most particular counts: one that names its words before one that does
+    not, then the one with the highest threshold.
+    """
+    found = []
+    for fact in attestation.facts:
+        lines = [
+            line for line in honours
+            if line.kind == fact.kind and line.words in ("", fact.words) and line.least <= fact.value
+            and line.min_evidence <= fact.evidence
+        ]  # fmt: skip
+        if lines:
+            line = max(lines, key=lambda line: (line.words != "", line.least))
+            expires = min(fact.expires or NEVER, attestation.expires)
+            found.append(Recognised(fact.kind, line.becomes or fact.words, line.value or fact.value, expires, fact))
+    return tuple(found)
