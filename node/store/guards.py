@@ -39,7 +39,7 @@ MUTABLE = {
     schema.request: {"state", "reason", "answered_ms"},
     schema.consent: {"withdrawn_ms"},
     schema.code: {"used_ms"},
-    schema.authorisation: {"state", "reason", "captured", "ended_ms"},
+    schema.authorisation: {"state", "reason", "captured", "ended_ms", "changed"},
 }
 """Of tables whose rows change: the columns that do. The others stay as they were inserted."""
 

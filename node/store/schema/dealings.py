@@ -243,9 +243,11 @@ authorisation = Table(
     Column("until_ms", BigInteger, nullable=False),
     Column("at_ms", BigInteger, nullable=False),
     Column("ended_ms", BigInteger),
+    Column("changed", BigInteger, nullable=False),  # grows with every change of any of them: a cursor
     PrimaryKeyConstraint("id", "counter"),
     CheckConstraint("captured >= 0 AND captured <= amount", name="bounded"),
 )
+Index("ix_authorisation_changed", authorisation.c.changed)
 
 # One hop of a clawback: what was asked of whom, and what came of it, in blocks of the transfer.
 clawback = Table(

@@ -68,9 +68,11 @@ def upgrade() -> None:
         sa.Column("until_ms", sa.BigInteger(), nullable=False),
         sa.Column("at_ms", sa.BigInteger(), nullable=False),
         sa.Column("ended_ms", sa.BigInteger(), nullable=True),
+        sa.Column("changed", sa.BigInteger(), nullable=False),
         sa.CheckConstraint("captured >= 0 AND captured <= amount", name=op.f("ck_authorisation_bounded")),
         sa.PrimaryKeyConstraint("id", "counter", name=op.f("pk_authorisation")),
     )
+    op.create_index("ix_authorisation_changed", "authorisation", ["changed"], unique=False)
     op.create_table(
         "clawback",
         sa.Column("id", sa.LargeBinary(), nullable=False),
