@@ -117,6 +117,8 @@ def encode_offer(offer: Offer) -> bytes:
         cites=offer.cites,
         request=offer.request,
         redo=offer.redo,
+        consent_digest=offer.consent_digest,
+        identity=offer.identity,
     )
     for s in offer.slices:  # made in place: a message that is given as an argument is copied
         slot = m.slices.add(blocks=s.blocks, expires=s.expires)
@@ -139,8 +141,9 @@ def decode_offer(salted_body: bytes) -> Offer:
         ]
     )  # lists, not generators: this is decoded for every offer
     offer = Offer(
-        m.address, m.purpose, m.rate_p, m.rate_q, m.terms_version, slices, m.consent, m.cites, m.request, m.redo
-    )
+        m.address, m.purpose, m.rate_p, m.rate_q, m.terms_version, slices, m.consent, m.cites, m.request, m.redo,
+        m.consent_digest, m.identity,
+    )  # fmt: skip
     _check_offer(offer)
     return offer
 
@@ -156,6 +159,8 @@ def _check_offer(offer: Offer) -> None:
         raise Malformed("Offer.consent must be at most 64 characters")
     if len(offer.cites) > _ID_BYTES or len(offer.request) > _ID_BYTES:
         raise Malformed("Offer.cites and Offer.request must be at most 16 bytes")
+    if len(offer.consent_digest) not in (0, _HASH_BYTES) or len(offer.identity) not in (0, _HASH_BYTES):
+        raise Malformed("Offer.consent_digest and Offer.identity must be 32 bytes, or empty")
     _check_redo("Offer", offer.redo)
     for s in offer.slices:
         if s.blocks < 1:
@@ -219,6 +224,11 @@ def decode_redo(kind_is_offer: bool, salted_body: bytes) -> bytes:
     if kind_is_offer:
         return _body(frame_pb2.Offer, salted_body).redo
     return _body(frame_pb2.Accept, salted_body).redo
+
+
+def redo_of(salted_body: bytes) -> bytes:
+    """The sealed redo record of any body of one's own: it stands in the same field of all of them."""
+    return _body(frame_pb2.Cancel, salted_body).redo
 
 
 def _check_redo(kind: str, redo: bytes) -> None:

@@ -204,6 +204,8 @@ class Offer(NamedTuple):
     cites: bytes
     request: bytes
     redo: bytes
+    consent_digest: bytes = b""
+    identity: bytes = b""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -557,6 +557,8 @@ class Offer(_message.Message):
     CONSENT_FIELD_NUMBER: _builtins.int
     CITES_FIELD_NUMBER: _builtins.int
     REQUEST_FIELD_NUMBER: _builtins.int
+    CONSENT_DIGEST_FIELD_NUMBER: _builtins.int
+    IDENTITY_FIELD_NUMBER: _builtins.int
     REDO_FIELD_NUMBER: _builtins.int
     address: _builtins.bytes
     """The alias part of a receiving address of the destination, 10 bytes."""
@@ -570,6 +572,12 @@ class Offer(_message.Message):
     cites: _builtins.bytes
     """REVERSAL only: the transfer that is sent back, and the request this answers."""
     request: _builtins.bytes
+    consent_digest: _builtins.bytes
+    """SHA-256 over a salt and the record of that consent as the source keeps it; 32 bytes, or empty."""
+    identity: _builtins.bytes
+    """Proof, by a key of these two regions, of who the resident is: for comparing with the receiver of the points, where
+    the agreement requires that; 32 bytes, or empty.
+    """
     redo: _builtins.bytes
     """Sealed by the sender for itself: what it needs to do this again after a restore. Opaque to others."""
     @_builtins.property
@@ -588,11 +596,13 @@ class Offer(_message.Message):
         consent: _builtins.str = ...,
         cites: _builtins.bytes = ...,
         request: _builtins.bytes = ...,
+        consent_digest: _builtins.bytes = ...,
+        identity: _builtins.bytes = ...,
         redo: _builtins.bytes = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["address", b"address", "cites", b"cites", "consent", b"consent", "purpose", b"purpose", "rate_p", b"rate_p", "rate_q", b"rate_q", "redo", b"redo", "request", b"request", "slices", b"slices", "terms_version", b"terms_version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["address", b"address", "cites", b"cites", "consent", b"consent", "consent_digest", b"consent_digest", "identity", b"identity", "purpose", b"purpose", "rate_p", b"rate_p", "rate_q", b"rate_q", "redo", b"redo", "request", b"request", "slices", b"slices", "terms_version", b"terms_version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -97,6 +97,8 @@ def test_a_frame_comes_back_as_it_was_whatever_its_kind(draft: Draft, seen: int,
 provenances = st.builds(
     Provenance, st.integers(110000, 999999), st.integers(0, 2**32 - 1), st.integers(0, 9), st.text(max_size=64)
 )
+edges = st.sampled_from
+
 offers = st.builds(
     Offer,
     st.binary(max_size=10),
@@ -115,6 +117,8 @@ offers = st.builds(
     st.binary(max_size=16),
     st.binary(max_size=16),
     st.binary(max_size=1024),
+    edges([b"", bytes(32), b"d" * 32]),
+    edges([b"", bytes(32), b"i" * 32]),
 )  # fmt: skip
 
 
@@ -147,8 +151,6 @@ def test_frames_and_bodies_come_out_of_storage_as_they_went_in(parts: list[bytes
 
 
 # -- the hot path keeps the rules of the proto ------------------------------------------------------------------------
-
-edges = st.sampled_from
 
 
 def mostly_right(messages: st.SearchStrategy[Any], right: Message) -> st.SearchStrategy[Any]:
@@ -213,6 +215,8 @@ offer_messages = st.builds(
     consent=edges(["", "c" * 64, "c" * 65]),
     cites=edges([b"", bytes(16), bytes(17)]),
     request=edges([b"", bytes(16), bytes(17)]),
+    consent_digest=edges([b"", b"\0", bytes(31), bytes(32), bytes(33)]),
+    identity=edges([b"", b"\0", bytes(31), bytes(32), bytes(33)]),
     redo=edges([b"", bytes(1024), bytes(1025)]),
 )
 refuse_messages = st.builds(frame_pb2.Refuse, reason=edges([0, 84, 999]), redo=edges([bytes(1024), bytes(1025)]))
