@@ -9,11 +9,13 @@ import argparse
 import json
 import os
 import sys
+import time
 from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
-from gateway.protocol import bundles, codec, contradictions, documents, limits
+from gateway.protocol import bundles, codec, contradictions, credential, documents, limits
+from gateway.protocol.credential_checks import verify_credential
 from gateway.protocol.documents import Document
 from gateway.protocol.errors import ProtocolError
 from gateway.protocol.exhibits import ForkEvidence, FrameProof, ReceiptEvidence, RepairProof, TransferProof
@@ -31,6 +33,7 @@ NAMES = {
     documents.REPAIR_PROOF: ("修复协议", "repair signed by both regions"),
     documents.ROSTER: ("成员名册", "roster"),
     documents.CARD: ("地区名片", "card of a region"),
+    credential.TYPE: ("可验证凭证", "verifiable credential"),
 }
 
 
@@ -43,7 +46,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     commands = parser.add_subparsers(dest="command", required=True)
     verify = commands.add_parser(
         "verify",
-        help="核验证明、矛盾证据、修复协议、名册、名片 check a proof, evidence, repair, roster or card",
+        help="核验证明、证据、修复协议、名册、名片、凭证 check a proof, evidence, repair, roster, card or credential",
     )
     verify.add_argument(
         "--federation",
@@ -51,17 +54,30 @@ def main(arguments: Sequence[str] | None = None) -> int:
         metavar="HEX",
         help="已知的联邦编号（64 位十六进制） the federation's id, known to you",
     )
+    verify.add_argument(
+        "--roster",
+        type=Path,
+        metavar="FILE",
+        help="凭证：自第一版起的名册 for a credential: the rosters from version 1 on",
+    )
+    verify.add_argument(
+        "--status",
+        type=Path,
+        metavar="FILE",
+        help="凭证：签发地区的撤销名单 for a credential: its issuer's status list",
+    )
     verify.add_argument("--json", action="store_true", help="以 JSON 输出 print JSON")
     inspect = commands.add_parser("inspect", help="显示文件内容，不作核验 show what is inside, unchecked")
     for command in (verify, inspect):
-        command.add_argument("file", type=Path, metavar="FILE", help="JSON 文件 a JSON file")
+        command.add_argument("file", type=Path, metavar="FILE", help="文件 the file as it was handed out")
     options = parser.parse_args(arguments)
     try:
-        document = documents.read(_read(options.file))
+        text = _read(options.file)
+        document = text.strip() if credential.is_credential(text) else documents.read(text)
         if options.command == "inspect":
             _print(list(_inside(document)))
             return 0
-        checks = _checks(document, options.federation)
+        checks = _checks(document, options)
     except (ProtocolError, _UnreadableError) as e:
         print(f"{options.file}: 无法读取 cannot be read: {e}", file=sys.stderr)
         return 2
@@ -112,7 +128,10 @@ def _print(lines: Iterator[str] | Sequence[str]) -> None:
 # -- verify -----------------------------------------------------------------------------------------------------------
 
 
-def _checks(document: Document, federation: bytes | None) -> list[Check]:
+def _checks(document: Document | str, options: argparse.Namespace) -> list[Check]:
+    federation: bytes | None = options.federation
+    if isinstance(document, str):
+        return _credential_checks(document, options)
     if isinstance(document, TransferProof):
         return verify_transfer(document, federation)
     if isinstance(document, ForkEvidence | ReceiptEvidence | RepairProof):
@@ -126,6 +145,17 @@ def _checks(document: Document, federation: bytes | None) -> list[Check]:
             "it is part of a proof; ask for the proof"
         )
     return _roster_checks(history, federation)
+
+
+def _credential_checks(token: str, options: argparse.Namespace) -> list[Check]:
+    if options.roster is None:
+        raise _UnreadableError("a credential is checked by the federation's rosters: give them with --roster FILE")
+    given = documents.read(_read(options.roster))
+    rosters = (given,) if isinstance(given, Signed) else given
+    if not isinstance(rosters, tuple):
+        raise _UnreadableError(f"{options.roster} holds no rosters")
+    status = _read(options.status).strip() if options.status is not None else None
+    return verify_credential(token, rosters, options.federation, time.time_ns() // 1_000_000, status)
 
 
 def _roster_checks(history: Sequence[Signed], federation: bytes | None) -> list[Check]:
@@ -168,7 +198,7 @@ def _failed(code: str, zh: str, en: str, detail: str) -> Check:
     return Check(code=code, zh=zh, en=en, ok=False, detail=detail)
 
 
-def _report(document: Document, checks: Sequence[Check]) -> Iterator[str]:
+def _report(document: Document | str, checks: Sequence[Check]) -> Iterator[str]:
     zh, en = NAMES[_type(document)]
     yield f"{zh} {en}"
     for check in checks:
@@ -184,14 +214,21 @@ def _report(document: Document, checks: Sequence[Check]) -> Iterator[str]:
         yield f"{failed} of {len(checks)} checks fail: do not rely on it."
 
 
-def _words(document: Document, checks: Sequence[Check]) -> tuple[str, ...]:
+def _words(document: Document | str, checks: Sequence[Check]) -> tuple[str, ...]:
     """What the document says when it holds; transfers and rosters say it in their checks."""
+    if isinstance(document, str):
+        if any(check.code == "status" for check in checks):
+            return ()
+        return (
+            "是否已被撤销未作核验：用 --status 给出签发地区的撤销名单。",
+            "Whether it was revoked was not checked: give its issuer's status list with --status.",
+        )
     if not isinstance(document, ForkEvidence | ReceiptEvidence | RepairProof):
         return ()
     return contradictions.in_words(document, checks) or ()
 
 
-def _as_json(document: Document, checks: Sequence[Check]) -> dict[str, object]:
+def _as_json(document: Document | str, checks: Sequence[Check]) -> dict[str, object]:
     return {
         "type": _type(document),
         "holds": holds(checks),
@@ -200,7 +237,9 @@ def _as_json(document: Document, checks: Sequence[Check]) -> dict[str, object]:
     }
 
 
-def _type(document: Document) -> str:
+def _type(document: Document | str) -> str:
+    if isinstance(document, str):
+        return credential.TYPE
     if isinstance(document, Signed):
         return document.payload_type
     return documents.ROSTER if isinstance(document, tuple) else bundles.type_of(document)
@@ -209,10 +248,12 @@ def _type(document: Document) -> str:
 # -- inspect ----------------------------------------------------------------------------------------------------------
 
 
-def _inside(document: Document) -> Iterator[str]:
+def _inside(document: Document | str) -> Iterator[str]:
     zh, en = NAMES.get(_type(document), ("文件", _type(document)))
     yield f"{zh} {en}（未经核验 unchecked）"
-    if isinstance(document, TransferProof):
+    if isinstance(document, str):
+        yield from json.dumps(credential.claims(document), ensure_ascii=False, indent=2).splitlines()
+    elif isinstance(document, TransferProof):
         yield from _inside_frame("转移 offer", document.offer)
         yield from _inside_frame("答复 answer", document.answer)
         yield f"附名册 rosters: {len(document.rosters)}"
