@@ -17,6 +17,7 @@ from sqlalchemy import (
     SmallInteger,
     Table,
     Text,
+    text,
 )
 
 from .base import metadata, number
@@ -248,6 +249,12 @@ authorisation = Table(
     CheckConstraint("captured >= 0 AND captured <= amount", name="bounded"),
 )
 Index("ix_authorisation_changed", authorisation.c.changed)
+Index(
+    "ix_authorisation_open",
+    authorisation.c.until_ms,
+    sqlite_where=text("state = 2"),
+    postgresql_where=text("state = 2"),
+)
 
 # One hop of a clawback: what was asked of whom, and what came of it, in blocks of the transfer.
 clawback = Table(

@@ -73,6 +73,14 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", "counter", name=op.f("pk_authorisation")),
     )
     op.create_index("ix_authorisation_changed", "authorisation", ["changed"], unique=False)
+    op.create_index(
+        "ix_authorisation_open",
+        "authorisation",
+        ["until_ms"],
+        unique=False,
+        sqlite_where=sa.text("state = 2"),
+        postgresql_where=sa.text("state = 2"),
+    )
     op.create_table(
         "clawback",
         sa.Column("id", sa.LargeBinary(), nullable=False),
