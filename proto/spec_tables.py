@@ -31,9 +31,11 @@ LIMITS = {
     "BODY_BYTES": ("bytes", "of one body with its salt"),
     "FRAME_BYTES": ("bytes", "of one frame"),
     "REDO_BYTES": ("bytes", "of one redo record"),
+    "AGREEMENT_BYTES": ("bytes", "of the payload of one agreement, so that it travels in one body"),
     "SLICES_PER_OFFER": ("slices", "in one offer"),
     "PROVENANCES_PER_SLICE": ("provenances", "in one slice"),
     "SALT_BYTES": ("bytes", "of salt in front of a body"),
+    "DISPUTE_STEPS": ("steps", "of one dispute"),
     "AMOUNT_MAX": ("units", "of any amount"),
     "RATE_MAX": ("", "for p and for q of a rate p/q"),
     "CATEGORY_CHARACTERS": ("characters", "of a category's code"),
@@ -143,12 +145,10 @@ def _state(state: IntEnum) -> str:
 
 def statuses_table() -> str:
     """What may pass from and to a region of each status."""
-    matters, ways = list(standing.Matter), list(standing.Way)
-    rows = []
-    for status in Status:
-        streams = "yes" if status in standing.STREAMS else "no"
-        rows.append([f"`{status.name}`", *(_passing(status, matter, ways) for matter in matters), streams])
-    return _table(["status", *(f"`{matter.name}`" for matter in matters), "streams"], rows)
+    ways = list(standing.Way)
+    rows = [[f"`{matter.name}`", *(_passing(status, matter, ways) for status in Status)] for matter in standing.Matter]
+    rows.append(["streams", *("yes" if status in standing.STREAMS else "no" for status in Status)])
+    return _table(["", *(f"`{status.name}`" for status in Status)], rows)
 
 
 def _passing(status: Status, matter: standing.Matter, ways: list[standing.Way]) -> str:
