@@ -7,7 +7,7 @@ agreement named in the request. The state machine is a table plus one function; 
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from enum import IntEnum
@@ -19,12 +19,12 @@ from gateway.protocol.bodies.attestation import PAYLOAD_TYPE, Attestation, Fact,
 from gateway.protocol.errors import Malformed, OwnFault, Refused, Unauthentic
 from gateway.protocol.suite import SigningKey, VerifyKey
 from gateway.protocol.transfer import NEVER
-from gateway.protocol.values import Evidence, Reason, Signed
+from gateway.protocol.values import Reason, Signed
 
 __all__ = [
-    "PAYLOAD_TYPE", "FACTS", "Attestation", "Event", "Fact", "FactKind", "Honour", "Question", "Recognised",
-    "RevocationCause", "State", "TRANSITIONS", "Wanted", "check_question", "choose", "expiry", "holds", "read",
-    "recognise", "sign", "step",
+    "PAYLOAD_TYPE", "FACTS", "Attestation", "Event", "Fact", "FactKind", "Question", "Recognised", "RevocationCause",
+    "State", "TRANSITIONS", "Wanted", "Worths", "check_question", "choose", "expiry", "holds", "read", "recognise",
+    "sign", "step",
 ]  # fmt: skip
 
 FACTS = 16
@@ -169,17 +169,6 @@ def _check_dates(attestation: Attestation) -> None:
         raise Malformed("a text has no zero character")
 
 
-class Honour(NamedTuple):
-    """One line of what an agreement honours, in one direction: what a fact of theirs counts for here."""
-
-    kind: int
-    words: str  # which of its kind; empty: every one of them
-    least: int  # of `value`; below it the line does not apply
-    becomes: str  # what it is called here; empty: as there
-    value: int  # what it counts for here; 0: as much as there
-    min_evidence: int = Evidence.SIGNED_IN
-
-
 class Recognised(NamedTuple):
     """What a fact counts for at the region that recognises it: eligibility, never points."""
 
@@ -190,21 +179,30 @@ class Recognised(NamedTuple):
     fact: Fact
 
 
-def recognise(attestation: Attestation, honours: Sequence[Honour]) -> tuple[Recognised, ...]:
-    """What the map of the agreement makes of the facts; one that no line names is not recognised.
+Worths = Mapping[int, Sequence[tuple[int, int]]]
+"""What an agreement honours in one direction: kind of fact -> (value there, what it is worth here), rising. None: every
+value is worth what it is; otherwise a value is worth what the next lower one is, and less than the lowest, nothing."""
 
-    Of several lines that apply to a fact the most particular counts: one that names its words before one that does
-    not, then the one with the highest threshold.
+
+def recognise(attestation: Attestation, honoured: Worths, min_evidence: int) -> tuple[Recognised, ...]:
+    """What the agreement makes of the facts; a kind that it does not name is not recognised.
+
+    Hours count from evidence of this grade on. How an honour or a certificate is evidenced is its issuer's affair.
     """
     found = []
     for fact in attestation.facts:
-        lines = [
-            line for line in honours
-            if line.kind == fact.kind and line.words in ("", fact.words) and line.least <= fact.value
-            and line.min_evidence <= fact.evidence
-        ]  # fmt: skip
-        if lines:
-            line = max(lines, key=lambda line: (line.words != "", line.least))
+        if fact.kind not in honoured or (fact.kind == FactKind.SERVICE_HOURS and fact.evidence < min_evidence):
+            continue
+        worth = _worth(fact.value, honoured[fact.kind])
+        if worth is not None:
             expires = min(fact.expires or NEVER, attestation.expires)
-            found.append(Recognised(fact.kind, line.becomes or fact.words, line.value or fact.value, expires, fact))
+            found.append(Recognised(fact.kind, fact.words, worth, expires, fact))
     return tuple(found)
+
+
+def _worth(value: int, worths: Sequence[tuple[int, int]]) -> int | None:
+    if not worths:
+        return value
+    reached = [(there, here) for there, here in worths if there <= value]
+    here = max(reached)[1] if reached else 0
+    return here or None

@@ -28,6 +28,7 @@ from .dealings import (
     penalty,
     recognition,
     request,
+    share,
     usage,
 )
 from .ledger import (
@@ -96,6 +97,7 @@ __all__ = [
     "risk",
     "roster",
     "segment",
+    "share",
     "token",
     "transfer",
     "undecided",

@@ -161,52 +161,72 @@ penalty = Table(
 )
 Index("ix_penalty_account", penalty.c.account)
 
-# What the home region knows of a resident besides points.
+# What the home region knows of a resident besides points: the newest of each kind and words.
 fact = Table(
     "fact",
     metadata,
-    number(),
     Column("account", BigInteger, nullable=False),
     Column("kind", SmallInteger, nullable=False),  # protocol.attestation.FactKind
-    Column("reference", Text, nullable=False),  # the issuer's own
+    Column("words", Text, nullable=False),  # which of its kind
     Column("value", BigInteger, nullable=False),
-    Column("words", Text, nullable=False),
     Column("evidence", SmallInteger, nullable=False),
     Column("as_of", Integer, nullable=False),
-    Column("state", SmallInteger, nullable=False),
+    Column("expires", Integer, nullable=False),  # first business date on which it no longer holds; 0 = never
+    Column("reference", Text, nullable=False),  # the issuer's own
+    Column("withdrawn", Boolean(create_constraint=False), nullable=False),
     Column("at_ms", BigInteger, nullable=False),
+    PrimaryKeyConstraint("account", "kind", "words"),
 )
-Index("ix_fact_account", fact.c.account)
 
+# What a resident shows to another region for it to ask: valid once, and under one consent.
+share = Table(
+    "share",
+    metadata,
+    Column("code", LargeBinary, nullable=False),
+    Column("account", BigInteger, nullable=False),
+    Column("audience", Integer, nullable=False),
+    Column("consent", Text, nullable=False),
+    Column("expires_ms", BigInteger, nullable=False),
+    Column("at_ms", BigInteger, nullable=False),
+    Column("used_ms", BigInteger),
+    PrimaryKeyConstraint("code"),
+)
+
+# What I attested (`mine`) and what I asked of a peer; its id is that of the request.
 attestation = Table(
     "attestation",
     metadata,
     Column("id", LargeBinary, nullable=False),
-    _flag("mine"),  # I attested; otherwise a peer did
-    Column("peer", Integer, nullable=False),
+    Column("peer", Integer, nullable=False),  # 0 = anybody: a credential
+    _flag("mine"),
     Column("account", BigInteger, nullable=False),
-    Column("signed", LargeBinary, nullable=False),
-    Column("facts", Text, nullable=False),  # JSON: numbers of the facts it rests on
-    Column("state", SmallInteger, nullable=False),
-    Column("valid_until", Integer, nullable=False),
+    Column("request", LargeBinary, nullable=False),  # the body that asked for it; a credential has none
+    Column("signed", LargeBinary),  # the attestation
+    Column("state", SmallInteger, nullable=False),  # protocol.attestation.State
+    Column("reason", SmallInteger, nullable=False),  # why it was refused, or revoked (protocol RevocationCause)
+    Column("expires", Integer, nullable=False),
+    Column("place", BigInteger),  # of a credential: its bit in the list of those that were revoked
     Column("at_ms", BigInteger, nullable=False),
-    Column("revoked_ms", BigInteger),
-    PrimaryKeyConstraint("id", "mine"),
+    Column("decided_ms", BigInteger),
+    PrimaryKeyConstraint("id", "peer", "mine"),
 )
 Index("ix_attestation_account", attestation.c.account)
 
-# What a region makes of an attestation for its own account.
+# What a region makes of an attestation for its own account: eligibility, no points.
 recognition = Table(
     "recognition",
     metadata,
-    number(),
     Column("attestation", LargeBinary, nullable=False),
-    Column("account", BigInteger, nullable=False),
+    Column("peer", Integer, nullable=False),
     Column("kind", SmallInteger, nullable=False),
-    Column("value", BigInteger, nullable=False),
     Column("words", Text, nullable=False),
-    Column("state", SmallInteger, nullable=False),
+    Column("account", BigInteger, nullable=False),
+    Column("value", BigInteger, nullable=False),
+    Column("there", BigInteger, nullable=False),  # what it was at the peer
+    Column("expires", Integer, nullable=False),
+    Column("revoked_ms", BigInteger),
     Column("at_ms", BigInteger, nullable=False),
+    PrimaryKeyConstraint("attestation", "peer", "kind", "words"),
 )
 Index("ix_recognition_account", recognition.c.account)
 

@@ -36,16 +36,18 @@ def upgrade() -> None:
     op.create_table(
         "attestation",
         sa.Column("id", sa.LargeBinary(), nullable=False),
-        sa.Column("mine", sa.Boolean(), nullable=False),
         sa.Column("peer", sa.Integer(), nullable=False),
+        sa.Column("mine", sa.Boolean(), nullable=False),
         sa.Column("account", sa.BigInteger(), nullable=False),
-        sa.Column("signed", sa.LargeBinary(), nullable=False),
-        sa.Column("facts", sa.Text(), nullable=False),
+        sa.Column("request", sa.LargeBinary(), nullable=False),
+        sa.Column("signed", sa.LargeBinary(), nullable=True),
         sa.Column("state", sa.SmallInteger(), nullable=False),
-        sa.Column("valid_until", sa.Integer(), nullable=False),
+        sa.Column("reason", sa.SmallInteger(), nullable=False),
+        sa.Column("expires", sa.Integer(), nullable=False),
+        sa.Column("place", sa.BigInteger(), nullable=True),
         sa.Column("at_ms", sa.BigInteger(), nullable=False),
-        sa.Column("revoked_ms", sa.BigInteger(), nullable=True),
-        sa.PrimaryKeyConstraint("id", "mine", name=op.f("pk_attestation")),
+        sa.Column("decided_ms", sa.BigInteger(), nullable=True),
+        sa.PrimaryKeyConstraint("id", "peer", "mine", name=op.f("pk_attestation")),
     )
     op.create_index("ix_attestation_account", "attestation", ["account"], unique=False)
     op.create_table(
@@ -158,19 +160,18 @@ def upgrade() -> None:
     )
     op.create_table(
         "fact",
-        sa.Column("no", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=False, nullable=False),
         sa.Column("account", sa.BigInteger(), nullable=False),
         sa.Column("kind", sa.SmallInteger(), nullable=False),
-        sa.Column("reference", sa.Text(), nullable=False),
-        sa.Column("value", sa.BigInteger(), nullable=False),
         sa.Column("words", sa.Text(), nullable=False),
+        sa.Column("value", sa.BigInteger(), nullable=False),
         sa.Column("evidence", sa.SmallInteger(), nullable=False),
         sa.Column("as_of", sa.Integer(), nullable=False),
-        sa.Column("state", sa.SmallInteger(), nullable=False),
+        sa.Column("expires", sa.Integer(), nullable=False),
+        sa.Column("reference", sa.Text(), nullable=False),
+        sa.Column("withdrawn", sa.Boolean(), nullable=False),
         sa.Column("at_ms", sa.BigInteger(), nullable=False),
-        sa.PrimaryKeyConstraint("no", name=op.f("pk_fact")),
+        sa.PrimaryKeyConstraint("account", "kind", "words", name=op.f("pk_fact")),
     )
-    op.create_index("ix_fact_account", "fact", ["account"], unique=False)
     op.create_table(
         "identity",
         sa.Column("account", sa.BigInteger(), nullable=False),
@@ -223,15 +224,17 @@ def upgrade() -> None:
     op.create_index("ix_penalty_account", "penalty", ["account"], unique=False)
     op.create_table(
         "recognition",
-        sa.Column("no", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=False, nullable=False),
         sa.Column("attestation", sa.LargeBinary(), nullable=False),
-        sa.Column("account", sa.BigInteger(), nullable=False),
+        sa.Column("peer", sa.Integer(), nullable=False),
         sa.Column("kind", sa.SmallInteger(), nullable=False),
-        sa.Column("value", sa.BigInteger(), nullable=False),
         sa.Column("words", sa.Text(), nullable=False),
-        sa.Column("state", sa.SmallInteger(), nullable=False),
+        sa.Column("account", sa.BigInteger(), nullable=False),
+        sa.Column("value", sa.BigInteger(), nullable=False),
+        sa.Column("there", sa.BigInteger(), nullable=False),
+        sa.Column("expires", sa.Integer(), nullable=False),
+        sa.Column("revoked_ms", sa.BigInteger(), nullable=True),
         sa.Column("at_ms", sa.BigInteger(), nullable=False),
-        sa.PrimaryKeyConstraint("no", name=op.f("pk_recognition")),
+        sa.PrimaryKeyConstraint("attestation", "peer", "kind", "words", name=op.f("pk_recognition")),
     )
     op.create_index("ix_recognition_account", "recognition", ["account"], unique=False)
     op.create_table(
@@ -249,6 +252,17 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", "peer", "mine", name=op.f("pk_request")),
     )
     op.create_index("ix_request_subject", "request", ["subject"], unique=False)
+    op.create_table(
+        "share",
+        sa.Column("code", sa.LargeBinary(), nullable=False),
+        sa.Column("account", sa.BigInteger(), nullable=False),
+        sa.Column("audience", sa.Integer(), nullable=False),
+        sa.Column("consent", sa.Text(), nullable=False),
+        sa.Column("expires_ms", sa.BigInteger(), nullable=False),
+        sa.Column("at_ms", sa.BigInteger(), nullable=False),
+        sa.Column("used_ms", sa.BigInteger(), nullable=True),
+        sa.PrimaryKeyConstraint("code", name=op.f("pk_share")),
+    )
     op.create_table(
         "usage",
         sa.Column("balance", sa.BigInteger(), nullable=False),
