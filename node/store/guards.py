@@ -40,6 +40,9 @@ MUTABLE = {
     schema.consent: {"withdrawn_ms"},
     schema.code: {"used_ms"},
     schema.authorisation: {"state", "reason", "captured", "ended_ms", "changed"},
+    schema.dispute: {
+        "state", "reason", "last", "steps", "deadline", "settled", "pending", "hold", "ended_ms",
+    },
 }
 """Of tables whose rows change: the columns that do. The others stay as they were inserted."""
 

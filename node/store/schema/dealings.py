@@ -306,15 +306,20 @@ dispute = Table(
     Column("id", LargeBinary, nullable=False),
     Column("peer", Integer, nullable=False),
     Column("opened_by", Integer, nullable=False),
-    Column("about_kind", SmallInteger, nullable=False),
+    Column("respondent", Integer, nullable=False),
+    Column("about_kind", SmallInteger, nullable=False),  # protocol.dispute.Matter
     Column("about", LargeBinary, nullable=False),
+    Column("whose", Integer, nullable=False),  # protocol.dispute.Opening.region
     Column("category", Text, nullable=False),
     Column("amount", BigInteger, nullable=False),
-    Column("state", SmallInteger, nullable=False),  # protocol.dispute
+    Column("state", SmallInteger, nullable=False),  # protocol.dispute.State
+    Column("reason", SmallInteger, nullable=False),  # why it, or the newest step of mine, was refused
     Column("last", LargeBinary, nullable=False),  # hash of the newest step
     Column("steps", Integer, nullable=False),
     Column("deadline", Integer, nullable=False),  # business date
     Column("settled", BigInteger, nullable=False),  # the amount it ended with
+    Column("pending", LargeBinary),  # my step that the other side has not taken yet
+    Column("hold", BigInteger),  # posting that freezes what is unspent
     Column("at_ms", BigInteger, nullable=False),
     Column("ended_ms", BigInteger),
     PrimaryKeyConstraint("id"),
