@@ -21,6 +21,17 @@ class Matter(IntEnum):
     CANCEL = Kind.CANCEL
     REVERSE_REQUEST = Kind.REVERSE_REQUEST
     CUT_OFF = Kind.CUT_OFF
+    PROPOSE = Kind.PROPOSE
+    NOTICE = Kind.NOTICE
+    ATTEST_REQUEST = Kind.ATTEST_REQUEST
+    ATTEST_REVOKE = Kind.ATTEST_REVOKE
+    AUTHORISE = Kind.AUTHORISE
+    CAPTURE = Kind.CAPTURE
+    RELEASE = Kind.RELEASE
+    AUTHORISATION_ASK = Kind.AUTHORISATION_ASK
+    CLAWBACK = Kind.CLAWBACK
+    DISPUTE = Kind.DISPUTE
+    DISPUTE_STEP = Kind.DISPUTE_STEP
     RETURN = 101  # an offer that answers a request to reverse
     ANSWER = 102  # any reply
 
@@ -32,8 +43,15 @@ class Way(IntEnum):
     TO = 2
 
 
-_ENDING = frozenset({Matter.CANCEL, Matter.CUT_OFF, Matter.ANSWER})  # ends what has begun, or counts it
-_CLOSING = _ENDING | {Matter.REVERSE_REQUEST, Matter.RETURN}  # and makes what is owed smaller
+_ENDING = frozenset(  # ends what has begun, counts it, or argues about it
+    {
+        Matter.CANCEL, Matter.CUT_OFF, Matter.ANSWER, Matter.NOTICE, Matter.ATTEST_REVOKE, Matter.RELEASE,
+        Matter.AUTHORISATION_ASK, Matter.DISPUTE, Matter.DISPUTE_STEP,
+    }
+)  # fmt: skip
+_CLOSING = _ENDING | {  # and makes what is owed smaller, or final
+    Matter.REVERSE_REQUEST, Matter.RETURN, Matter.CAPTURE, Matter.CLAWBACK,
+}  # fmt: skip
 
 PASSES: dict[tuple[Status, Way], frozenset[Matter]] = {
     (Status.ACTIVE, Way.FROM): frozenset(Matter),
@@ -54,7 +72,7 @@ differ. Streams with a withdrawn region are refused, so that nothing new is hear
 STREAMS = frozenset({Status.ACTIVE, Status.SUSPENDED, Status.WINDING_DOWN})
 """With whom there is a stream: handshake, receipts, recovery. Pages of rosters go to every certificate listed."""
 
-_BY_KIND = {int(kind): Matter(kind) for kind in (Kind.OFFER, Kind.CANCEL, Kind.REVERSE_REQUEST, Kind.CUT_OFF)}
+_BY_KIND = {int(matter): matter for matter in Matter if matter < Matter.RETURN}
 
 
 def matter_of(kind: int, reply: bool, returns: bool = False) -> Matter | None:

@@ -73,6 +73,12 @@ class Held(Entry, frozen=True, kw_only=True, tag="hold"):
     request: str = ""
 
 
+LATER = -1
+"""Said of a request: it stays open, and a later command answers it."""
+ENDS = -2
+"""Said of a reply: it ends a request of this region that is no transfer."""
+
+
 class Decision(msgspec.Struct, frozen=True, array_like=True):
     """What became of one frame of a peer's log."""
 
@@ -85,6 +91,7 @@ class Decision(msgspec.Struct, frozen=True, array_like=True):
     amount: int = 0
     lots: list[tuple[int, int]] = []  # lots given back, or granted: (lot, units)
     expires: list[int] = []  # when what was granted expires, lot by lot; 0 for a lot that was there before
+    said: int = 0  # of other requests: the kind of the answer; LATER. Of a reply: ENDS, or 0
 
 
 class Applied(Entry, frozen=True, kw_only=True, tag="apply"):
@@ -98,11 +105,12 @@ class Applied(Entry, frozen=True, kw_only=True, tag="apply"):
 
 
 class Answered(Entry, frozen=True, kw_only=True, tag="answer"):
-    """A request that came back after a restore was refused, once more or at last."""
+    """A request that was left open was answered; or one that came back after a restore, once more or at last."""
 
     peer: int
     id: str
     reason: int
+    kind: int = 3  # of the reply: refused unless told otherwise
 
 
 class Reviewed(Entry, frozen=True, kw_only=True, tag="review"):
@@ -184,10 +192,33 @@ class Recovery(Entry, frozen=True, kw_only=True, tag="recovery"):
     because: str = ""
 
 
-class Asked(Entry, frozen=True, kw_only=True, tag="ask"):
-    """A cancel or a reversal was asked of a peer."""
+class Movement(msgspec.Struct, frozen=True, array_like=True):
+    """One posting of :class:`Booked`, and what it did to lots."""
 
-    what: str  # "cancel" or "reversal"
+    posting: int
+    phase: int
+    debit: int
+    credit: int
+    amount: int
+    resident: int = 0  # the balance in whose history it stands
+    taken: list[tuple[int, int]] = []  # (lot, units)
+    back: list[tuple[int, int]] = []  # given back to the lots they came from
+    granted: list[tuple[int, int, int, int]] = []  # instead, where that had expired: (lot, its like, units, expires)
+
+
+class Booked(Entry, frozen=True, kw_only=True, tag="book"):
+    """Points moved for something that is no transfer: a purchase away from home, a clawback, a penalty."""
+
+    what: str  # the noun
+    id: str  # of the command or the message that caused it
+    movements: list[Movement]
+    peer: int = 0
+
+
+class Asked(Entry, frozen=True, kw_only=True, tag="ask"):
+    """Something was asked of a peer."""
+
+    what: str  # "cancel", "reversal", or the kind of the request in small letters
     peer: int
     id: str
     transfer: int
@@ -207,6 +238,7 @@ AnyEntry = (
     | Repaid
     | Recovery
     | Asked
+    | Booked
     | Voided
     | Claimed
     | Ended

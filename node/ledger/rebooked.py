@@ -8,7 +8,7 @@ from typing import Any
 from gateway.protocol.transfer import NEVER
 from node.ledger import journal
 from node.ledger.accounts import BREAKAGE, ISSUER, RECOVERY, kind_of
-from node.ledger.derived import Derived, Rows
+from node.ledger.derived import UNKNOWN, Derived, Rows
 from node.ledger.lots import RECOVERED, expiry_id
 from node.ledger.postings import Phase
 
@@ -60,6 +60,23 @@ class Rebooked:
             id_ = expiry_id(lot, expires)
             self._post(e, posting, Phase.SINGLE, balance, self._book(BREAKAGE, category), units, command=id_)
             self._take(posting, balance, units, [(lot, units)])
+
+    def _move(self, e: journal.Booked) -> None:
+        id_ = bytes.fromhex(e.id)
+        for m in e.movements:
+            resident = m.resident or None
+            row = (m.posting, m.phase, m.debit, m.credit, m.amount, None, id_, resident, e.at)
+            self.rows.postings.append(row)
+            self.derived.post(Phase(m.phase), m.debit, m.credit, m.amount)
+            if m.taken:
+                self._take(m.posting, m.resident, m.amount, m.taken)
+            for lot, units in m.back:
+                if self.derived.balance_of_lot(lot) != m.resident:
+                    self._fault("lot_entries", f"posting {m.posting} gave to lot {lot}, which is not of {m.resident}")
+                self.derived.change_lot(lot, units)
+                self.rows.lot_entries.append((m.posting, lot, units))
+            for lot, like, units, expires in m.granted:
+                self._grant(lot, m.resident, units, expires, [UNKNOWN] * 5, [UNKNOWN, None, None], like=like)
 
     def _advance(self, e: journal.Advanced) -> None:
         self._owe(e.balance, e.amount)

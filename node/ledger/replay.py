@@ -81,13 +81,13 @@ class Replay(Rebooked):
             case journal.Held():
                 self._hold(entry)
             case journal.Asked():
-                kind = Kind.CANCEL if entry.what == "cancel" else Kind.REVERSE_REQUEST
+                kind = Kind.REVERSE_REQUEST if entry.what == "reversal" else Kind[entry.what.upper()]
                 self._say(entry.peer, kind, False, bytes.fromhex(entry.id))
             case journal.Applied():
                 self._apply(entry)
             case journal.Answered():
                 self._unanswered.discard(bytes.fromhex(entry.id))
-                self._say(entry.peer, Kind.REFUSE, True, bytes.fromhex(entry.id), entry.reason)
+                self._say(entry.peer, Kind(entry.kind), True, bytes.fromhex(entry.id), entry.reason)
             case journal.Reviewed():
                 self._review(entry)
             case journal.Voided():
@@ -103,6 +103,8 @@ class Replay(Rebooked):
                 ends = (said, self._logs.owned(entry.peer, said))  # what a repair disowned may stand at the end
                 if entry.size not in ends or self.heard.get(entry.peer, 0) != entry.held:
                     self._fault("channels", f"the channel with {entry.peer} was closed at another size")
+            case journal.Booked():
+                self._move(entry)
             case journal.Expired():
                 self._expire(entry)
             case journal.Advanced():
@@ -263,9 +265,11 @@ class Replay(Rebooked):
             self._offer(self._promised.pop(message.id))
         elif e.recovered:
             self._unanswered.add(message.id)
+        elif d.said > 0:
+            self._say(e.peer, Kind(d.said), True, message.id)
         elif d.reason:
             self._say(e.peer, Kind.REFUSE, True, message.id, d.reason)
-        elif message.kind not in (Kind.CANCEL, Kind.CUT_OFF):
+        elif d.said != journal.LATER and message.kind not in (Kind.CANCEL, Kind.CUT_OFF):
             self._fault("heard", f"frame {d.number} of {e.peer}, a request, was not answered")
 
     def _review(self, e: journal.Reviewed) -> None:

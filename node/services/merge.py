@@ -19,7 +19,7 @@ from gateway.protocol.recovery import Extended, Run
 from gateway.protocol.transfer import Event, State, check_offer, step
 from gateway.protocol.values import Frame, Kind, Offer, Receipt
 from node.ledger import journal
-from node.services import history, offer, receive, redo, repair, reversal, seal
+from node.services import history, offer, receive, redo, repair, reversal, seal, topics
 from node.services.office import Office
 from node.store import bulk, logs, schema
 from node.store.batch import Batch, Wishes
@@ -168,7 +168,7 @@ class _Hearing:
 
     def __init__(self, command: Returned, first: int, office: Office, batch: Batch) -> None:
         self._command, self._first, self._office, self._batch = command, first, office, batch
-        self._decisions: list[journal.Decision] = []
+        self._recording = receive.Recording(command.peer, first, office, batch, recovered=True)
         self.requests: dict[int, Frame] = {}  # by number: what waits for its answer
 
     def hear(self, at: int) -> None:
@@ -176,15 +176,21 @@ class _Hearing:
         frame, body = self._command.seen.frames[at], self._command.seen.bodies[at]
         number = self._first + at
         if frame.reply:
-            decision = receive.hear_reply(self._command.peer, frame, body, number, self._batch)
+            decision = receive.hear_reply(
+                self._command.peer, frame, body, number, self._recording, self._office, self._batch
+            )
         else:
-            decision = self._keep(frame, self._command.parsed[at], number)
-        self._decisions.append(decision)
+            decision = self._keep(frame, body, self._command.parsed[at], number)
+        self._recording.add(decision)
 
-    def _keep(self, frame: Frame, parsed: receive.Body, number: int) -> journal.Decision:
+    def _keep(self, frame: Frame, body: bytes, parsed: receive.Body, number: int) -> journal.Decision:
         peer, batch = self._command.peer, self._batch
         if frame.kind != Kind.CUT_OFF:
             self.requests[number] = frame
+        if frame.kind in topics.TOPICS and not isinstance(parsed, PeerFault):
+            heard = topics.Heard(peer, frame, body, parsed, number)
+            if topics.find(batch, frame.id, peer, mine=False) is None:
+                topics.keep(heard, batch)
         if not isinstance(parsed, Offer) or (frame.id, peer) in batch.transfers:
             return journal.Decision(number, 0, 0)
         try:
@@ -201,15 +207,7 @@ class _Hearing:
 
     def record(self) -> None:
         """Write what was heard since the last time into the journal."""
-        if self._decisions:
-            first, size = self._decisions[0].number, self._decisions[-1].number + 1
-            self._batch.record(
-                journal.Applied(
-                    at=self._batch.now_ms, peer=self._command.peer, first=first, size=size,
-                    decisions=self._decisions, recovered=True,
-                )
-            )  # fmt: skip
-            self._decisions = []
+        self._recording.write()
 
 
 def _keep_undecided(
@@ -254,7 +252,8 @@ def end(peer: int, office: Office, batch: Batch) -> None:
     into = logs.Reader(batch.conn, batch.books.logs[peer, office.me])
     for row in waiting:
         frame = codec.decode_frame(into.frame(row.number))
-        parsed = receive.parse_body(frame, into.body(row.number))
+        body = into.body(row.number)
+        parsed = receive.parse_body(frame, body)
         more = Wishes(transfers={frame.id})
         if isinstance(parsed, Offer):
             more.aliases.add(parsed.address)
@@ -262,18 +261,22 @@ def end(peer: int, office: Office, batch: Batch) -> None:
         elif isinstance(parsed, bytes):
             more.transfers |= {parsed, reversal.return_id(frame.id, office)}
         batch.load(more)
-        _decide(peer, frame, parsed, row.number, objects, office, batch)
+        _decide(peer, frame, body, parsed, row.number, objects, office, batch)
 
 
 def _decide(
-    peer: int, frame: Frame, parsed: receive.Body, number: int, objects: standing.Judge, office: Office, batch: Batch
-) -> None:
+    peer: int, frame: Frame, body: bytes, parsed: receive.Body, number: int, objects: standing.Judge, office: Office,
+    batch: Batch,
+) -> None:  # fmt: skip
     transfer = batch.transfers.get((frame.id, peer))
     decision = None
     if transfer is None:
-        answer = receive.decide_request(peer, frame, parsed, number, objects, office, batch)
-        if answer.reason:
-            batch.record(journal.Answered(at=batch.now_ms, peer=peer, id=frame.id.hex(), reason=answer.reason))
+        answer = receive.decide_request(peer, frame, body, parsed, number, objects, office, batch)
+        kind = answer.said if answer.said > 0 else Kind.REFUSE
+        if answer.reason or answer.said > 0:
+            batch.record(
+                journal.Answered(at=batch.now_ms, peer=peer, id=frame.id.hex(), reason=answer.reason, kind=int(kind))
+            )
     elif transfer.state != State.IN_REVIEW:
         pass  # an id has one answer, and it has it
     elif frame.kind == Kind.CANCEL:

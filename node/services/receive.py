@@ -5,8 +5,9 @@ A well-formed, authentic frame never blocks the log: what cannot be done is refu
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from gateway.protocol import channel as channels
 from gateway.protocol import codec, limits, standing
@@ -17,16 +18,21 @@ from gateway.protocol.transfer import State
 from gateway.protocol.values import Ask, Draft, Frame, Gap, Head, Kind, NotReady, Offer, Reason, Receipt, Stale
 from node.ledger import journal
 from node.ledger.transfers import Transfer
-from node.services import evidence, offer, reversal, transfer
+from node.services import evidence, offer, reversal, topics, transfer
 from node.services.command import handles
 from node.services.office import Office
 from node.store import bulk, logs, schema
 from node.store.batch import Batch, Wishes
 
-Body = Offer | bytes | PeerFault | None
+Body = Any
+"""What is made of a body: an Offer, the id a reversal asks for, a topic's value, a PeerFault, or None."""
 
-REQUESTS = frozenset({Kind.OFFER, Kind.CANCEL, Kind.REVERSE_REQUEST, Kind.CUT_OFF})
-"""The kinds of requests known here."""
+_REQUESTS = frozenset({Kind.OFFER, Kind.CANCEL, Kind.REVERSE_REQUEST, Kind.CUT_OFF})
+
+
+def knows(kind: int) -> bool:
+    """Whether requests of this kind are known here."""
+    return kind in _REQUESTS or kind in topics.TOPICS
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -39,7 +45,7 @@ class Receive:
     raw: tuple[bytes, ...]
     frames: tuple[Frame, ...]
     bodies: tuple[bytes, ...]
-    parsed: tuple[Body, ...]  # Offer, the id a reversal asks for, what is wrong with the body, or None
+    parsed: tuple[Body, ...]
 
 
 def parse_body(frame: Frame, body: bytes) -> Body:
@@ -49,6 +55,8 @@ def parse_body(frame: Frame, body: bytes) -> Body:
             return codec.decode_offer(body)
         if frame.kind == Kind.REVERSE_REQUEST and not frame.reply:
             return codec.decode_reverse_request(body)
+        if frame.kind in topics.TOPICS and not frame.reply:
+            return topics.parse(frame, body)
     except PeerFault as fault:
         return fault
     return None
@@ -112,9 +120,6 @@ def _append(command: Receive, channel: channels.Channel, verdict: Append, office
     batch.set_channel(channel)
     decisions = _apply(command, skip, first, frames, office, batch)
     batch.refused[command.peer] += sum(map(is_in_vain, frames, decisions))
-    batch.record(
-        journal.Applied(at=batch.now_ms, peer=command.peer, first=first, size=channel.held, decisions=decisions)
-    )
     return receipt
 
 
@@ -129,30 +134,74 @@ def is_in_vain(frame: Frame, decision: journal.Decision) -> bool:
     """Whether the frame was refused or changed nothing: an honest peer says few of these."""
     if frame.reply:
         return decision.transfer == 0
-    return decision.reason != 0 or (decision.transfer == 0 and frame.kind != Kind.REVERSE_REQUEST)
+    return decision.reason != 0 or not (decision.transfer or decision.said or frame.kind == Kind.REVERSE_REQUEST)
 
 
 def _apply(
     command: Receive, skip: int, first: int, frames: Sequence[Frame], office: Office, batch: Batch
 ) -> list[journal.Decision]:
-    """Apply frames in order. A decision with transfer 0 flags a frame that changed nothing."""
+    """Apply frames in order, and write what became of them into the journal."""
     objects = standing.receiving(office.roster, command.peer, office.me, batch.today)
-    decisions = []
+    decisions: list[journal.Decision] = []
+    record = Recording(command.peer, first, office, batch)
     for i, frame in enumerate(frames):
-        number, parsed = first + i, command.parsed[skip + i]
+        number, body, parsed = first + i, command.bodies[skip + i], command.parsed[skip + i]
         if frame.reply:
-            decision = hear_reply(command.peer, frame, command.bodies[skip + i], number, batch)
+            decision = hear_reply(command.peer, frame, body, number, record, office, batch)
         else:
-            decision = decide_request(command.peer, frame, parsed, number, objects, office, batch)
+            if frame.kind in topics.TOPICS:
+                record.write()
+            decision = decide_request(command.peer, frame, body, parsed, number, objects, office, batch)
+        record.add(decision)
         decisions.append(decision)
+    record.write()
     return decisions
 
 
+class Recording:
+    """The decisions about the frames of one envelope or page, on their way into the journal.
+
+    They are written before whatever else follows from a frame, so that the journal has everything in the order in which
+    it was said and booked. A decision with transfer 0 and nothing said flags a frame that changed nothing.
+    """
+
+    def __init__(self, peer: int, first: int, office: Office, batch: Batch, *, recovered: bool = False) -> None:
+        self._peer, self._first, self._office, self._batch, self._recovered = peer, first, office, batch, recovered
+        self._decisions: list[journal.Decision] = []
+        self._then: Callable[[], None] | None = None
+
+    def add(self, decision: journal.Decision) -> None:
+        """The decision about the next frame."""
+        self._decisions.append(decision)
+        if self._then is not None:
+            self.write()
+            then, self._then = self._then, None
+            then()
+
+    def then(self, do: Callable[[], None]) -> None:
+        """Do this once the decision about the frame at hand is written."""
+        self._then = do
+
+    def write(self) -> None:
+        """Write what was added since the last time."""
+        if not self._decisions:
+            return
+        size = self._first + len(self._decisions)
+        self._batch.record(
+            journal.Applied(
+                at=self._batch.now_ms, peer=self._peer, first=self._first, size=size, decisions=self._decisions,
+                recovered=self._recovered,
+            )
+        )  # fmt: skip
+        self._first, self._decisions = size, []
+
+
 def decide_request(
-    peer: int, frame: Frame, parsed: Body, number: int, objects: standing.Judge, office: Office, batch: Batch
-) -> journal.Decision:
+    peer: int, frame: Frame, body: bytes, parsed: Body, number: int, objects: standing.Judge, office: Office,
+    batch: Batch,
+) -> journal.Decision:  # fmt: skip
     """Answer a request in the other log. `objects`: what the standing of the two regions has against it."""
-    if frame.kind not in REQUESTS:
+    if not knows(frame.kind):
         return refuse(peer, frame, number, Reason.UNKNOWN_KIND, office, batch)
     if isinstance(parsed, PeerFault):
         return refuse(peer, frame, number, Reason.MALFORMED_BODY, office, batch)
@@ -161,6 +210,10 @@ def decide_request(
         if isinstance(parsed, Offer) and parsed.request:
             reversal.hear_refusal(peer, parsed.request, decision.reason, batch)
         return decision
+    if frame.kind in topics.TOPICS:
+        if _under_review(peer, frame, batch):
+            return refuse(peer, frame, number, Reason.CONFLICT_DIFFERENT_CONTENT, office, batch)
+        return topics.hear_request(topics.Heard(peer, frame, body, parsed, number), office, batch)
     if frame.kind == Kind.OFFER and isinstance(parsed, Offer):
         return offer.hear_offer(peer, frame, parsed, number, office, batch)
     if frame.kind == Kind.CANCEL:
@@ -172,7 +225,9 @@ def decide_request(
     return journal.Decision(number, 0, 0)  # a cut-off
 
 
-def hear_reply(peer: int, frame: Frame, body: bytes, number: int, batch: Batch) -> journal.Decision:
+def hear_reply(
+    peer: int, frame: Frame, body: bytes, number: int, record: Recording, office: Office, batch: Batch
+) -> journal.Decision:
     """A reply is never answered: one that fits nothing held is kept and flagged."""
     mine = batch.transfers.get((frame.id, batch.books.me))
     reason = 0
@@ -187,6 +242,11 @@ def hear_reply(peer: int, frame: Frame, body: bytes, number: int, batch: Batch) 
         return transfer.settle(mine, frame.kind, reason, number, batch)
     if frame.kind == Kind.REFUSE and reversal.hear_refusal(peer, frame.id, reason, batch):
         return journal.Decision(number, 0, 0, reason)
+    heard = topics.Heard(peer, frame, body, None, number)
+    then = topics.hear_reply(heard, reason, office, batch)
+    if then is not None:
+        record.then(then)
+        return journal.Decision(number, 0, 0, reason, said=journal.ENDS)
     return journal.Decision(number, 0, 0, reason)
 
 

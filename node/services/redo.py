@@ -25,7 +25,7 @@ from node.ledger.lots import Lot, is_clear
 from node.ledger.postings import Phase
 from node.ledger.transfers import Transfer
 from node.services import offer as offers
-from node.services import reversal, seal
+from node.services import reversal, seal, topics
 from node.services.advance import advance
 from node.services.command import freeze
 from node.services.office import Office, digest_of
@@ -50,6 +50,7 @@ class Record(NamedTuple):
     digest: bytes = b""  # of the order
     command: bytes = b""  # the outcome under which asking is remembered
     cites: bytes = b""  # the transfer a reversal is asked of, or grants
+    sealed: bytes = b""  # of a message that is about no transfer: what it says, as its topic packed it
 
     def wish(self, wishes: Wishes) -> None:
         """What doing it again will look at."""
@@ -68,17 +69,26 @@ def read(office: Office, frame: Frame, body: bytes) -> Record | None:
             return Record(command=digest_of("cancel", frame.id.hex()))
         if frame.kind == Kind.REVERSE_REQUEST and not frame.reply:
             return Record(command=frame.id, cites=codec.decode_reverse_request(body))
+        if frame.kind in topics.TOPICS or (frame.reply and frame.kind not in (Kind.ACCEPT, Kind.REFUSE)):
+            return Record(sealed=_open(office, frame, body))
         if frame.kind not in (Kind.OFFER, Kind.ACCEPT) or not body:
             return None
         sealed = codec.decode_redo(frame.kind == Kind.OFFER, body)
         plain = office.open_redo(body[: limits.SALT_BYTES], sealed, frame.id)
         if frame.kind == Kind.ACCEPT:
-            return Record(account=_read_name(plain))
+            try:
+                return Record(account=_read_name(plain), sealed=plain)
+            except msgspec.MsgspecError:  # it accepts a request that is no transfer
+                return Record(sealed=plain)
         kept = _read_offer(plain)
         cites = b"" if kept.client_key else codec.decode_offer(body).cites
         return Record(account=kept.account, client_key=kept.client_key, digest=kept.digest, cites=cites)
     except (PeerFault, InvalidTag, msgspec.MsgspecError):
         return None  # sealed under another secret: the region itself stands in for the resident
+
+
+def _open(office: Office, frame: Frame, body: bytes) -> bytes:
+    return office.open_redo(body[: limits.SALT_BYTES], codec.redo_of(body), frame.id) if body else b""
 
 
 class Message(NamedTuple):
@@ -136,6 +146,10 @@ class Doing:
                 self._accept(m)
             case Kind.REFUSE, True:
                 self._refuse(m)
+            case _, True:
+                self._answer(m, 0)
+            case _ if m.frame.kind in topics.TOPICS and not m.known:
+                topics.ask_again(self._said(m), self._office, self._batch)
 
     def finish(self) -> None:
         """Take out of the outbox, and of what is to be put there, what has been done again."""
@@ -260,6 +274,7 @@ class Doing:
         batch = self._batch
         transfer = batch.transfers.get((m.frame.id, self._peer))
         if transfer is None:
+            self._answer(m, 0)
             return
         returning: list[tuple[int, int]] = []
         if transfer.state == State.IN_REVIEW:
@@ -318,6 +333,17 @@ class Doing:
         if transfer is not None and transfer.state == State.REFUSED and transfer.answered is None:
             transfer.answered = m.number
             batch.changed(transfer)
-        if not m.known:
+        if not m.known and not self._answer(m, reason):
             self.answered.append((m.frame.id, None))
             batch.record(journal.Answered(at=batch.now_ms, peer=self._peer, id=m.frame.id.hex(), reason=reason))
+
+    # -- what is about no transfer -----------------------------------------------------------------------------------
+
+    def _said(self, m: Message) -> topics.Said:
+        return topics.Said(self._peer, m.frame, m.body, m.record.sealed, m.number)
+
+    def _answer(self, m: Message, reason: int) -> bool:
+        if m.known or not topics.answer_again(self._said(m), reason, self._office, self._batch):
+            return False
+        self.answered.append((m.frame.id, None))
+        return True

@@ -2,18 +2,8 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
-
-class Advice(NamedTuple):
-    """What is said about one kind of problem."""
-
-    status: int
-    title: str
-    title_en: str
-    do: str
-    do_en: str
-
+from node.web.advice_kind import Advice
+from node.web.advice_on_dealings import DEALINGS
 
 REFUSALS: dict[str, Advice] = {
     "unknown_kind": Advice(
@@ -253,4 +243,4 @@ FAULTS: dict[str, Advice] = {
 }  # fmt: skip
 """Problems of the API itself."""
 
-ADVICE = REFUSALS | FAULTS
+ADVICE = REFUSALS | DEALINGS | FAULTS

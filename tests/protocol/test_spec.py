@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from gateway.protocol import address, codec, documents, limits, transfer
+from gateway.protocol.standing import Matter
 from gateway.protocol.values import Kind, Purpose, Reason, Status
 
 ROOT = Path(__file__).parents[2]
@@ -46,7 +47,8 @@ def test_every_limit_stands_there() -> None:
 
 
 def test_every_status_stands_there() -> None:
-    assert re.findall(r"^\| `(\w+)` \|", table("statuses"), re.MULTILINE) == [status.name for status in Status]
+    assert re.findall(r"`(\w+)`", table("statuses").splitlines()[1]) == [status.name for status in Status]
+    assert re.findall(r"^\| `(\w+)` \|", table("statuses"), re.MULTILINE) == [matter.name for matter in Matter]
 
 
 @pytest.mark.parametrize(

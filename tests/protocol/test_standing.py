@@ -19,23 +19,26 @@ JIANGGAN, SHANGCHENG, QIANTANG, NINGBO = 330104, 330102, 330114, 330200
 THE_DAY = 20210409
 """The day from which 上城区 and 钱塘区 answer for what was 江干区."""
 
-#                                                       FROM       TO
-#                     OFFER  CANCEL REVERSE CUT  RETURN ANSWER
-TABLE = {
-    Status.ACTIVE: ("yes yes yes yes yes yes", "yes yes yes yes yes yes"),
-    Status.SUSPENDED: ("no yes no yes no yes", "no yes no yes no yes"),
-    Status.WINDING_DOWN: ("no yes yes yes yes yes", "no yes yes yes yes yes"),
-    Status.WITHDRAWN: ("no no no no no yes", "no no no no no no"),
+ENDING = {
+    Matter.CANCEL, Matter.CUT_OFF, Matter.NOTICE, Matter.ATTEST_REVOKE, Matter.RELEASE, Matter.AUTHORISATION_ASK,
+    Matter.DISPUTE, Matter.DISPUTE_STEP, Matter.ANSWER,
+}  # fmt: skip
+CLOSING = {Matter.REVERSE_REQUEST, Matter.RETURN, Matter.CAPTURE, Matter.CLAWBACK}
+BEGINNING = {Matter.OFFER, Matter.PROPOSE, Matter.ATTEST_REQUEST, Matter.AUTHORISE}
+TABLE = {  # from it, to it
+    Status.ACTIVE: (BEGINNING | CLOSING | ENDING, BEGINNING | CLOSING | ENDING),
+    Status.SUSPENDED: (ENDING, ENDING),
+    Status.WINDING_DOWN: (CLOSING | ENDING, CLOSING | ENDING),
+    Status.WITHDRAWN: ({Matter.ANSWER}, set[Matter]()),
 }
-MATTERS = [Matter.OFFER, Matter.CANCEL, Matter.REVERSE_REQUEST, Matter.CUT_OFF, Matter.RETURN, Matter.ANSWER]
 
 
 def cells() -> list[tuple[Status, Way, Matter, bool]]:
     return [
-        (status, way, matter, said == "yes")
+        (status, way, matter, matter in passing)
         for status, both in TABLE.items()
-        for way, row in zip((Way.FROM, Way.TO), both, strict=True)
-        for matter, said in zip(MATTERS, row.split(), strict=True)
+        for way, passing in zip((Way.FROM, Way.TO), both, strict=True)
+        for matter in sorted(BEGINNING | CLOSING | ENDING)
     ]
 
 

@@ -118,9 +118,9 @@ def test_an_acceptance_it_never_saw_is_spendable_and_a_claim_on_its_estate(regio
     (first, _) = carry_out(a)
     assert first.claimed == 1
     assert points(a, "A") == (130, 0, 0)
-    ((_, peer, cause, id_, category, amount, _, state, _),) = rows(a, "claim")["claim"]
+    ((_, peer, cause, id_, category, amount, _, state, _, mine),) = rows(a, "claim")["claim"]
     assert (peer, cause, id_, category) == (B, Cause.ESTATE, bytes.fromhex(placed.id), "moral")
-    assert (amount, state) == (30, ClaimState.OPEN)
+    assert (amount, state, mine) == (30, ClaimState.OPEN, True)
 
 
 def test_a_clerk_accepted_while_it_was_out_of_reach(regions: Regions) -> None:

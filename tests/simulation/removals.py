@@ -210,9 +210,11 @@ def cancel_whatever(peer: int, frame: Any, number: int, office: Office, batch: B
 def answer_replies(patch: Patch) -> None:
     hear = receive.hear_reply
 
-    def hear_and_refuse(peer: int, frame: Any, body: bytes, number: int, batch: Batch) -> journal.Decision:
+    def hear_and_refuse(
+        peer: int, frame: Any, body: bytes, number: int, record: Any, office: Office, batch: Batch
+    ) -> journal.Decision:
         if (frame.id, batch.books.me) in batch.transfers:
-            return hear(peer, frame, body, number, batch)
+            return hear(peer, frame, body, number, record, office, batch)
         batch.say(peer, channel_draft(frame), None)
         return journal.Decision(number, 0, 0)
 
