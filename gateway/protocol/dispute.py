@@ -24,7 +24,7 @@ PAYLOAD_TYPE = "application/vnd.hutong.dispute-step.v1"
 COORDINATOR = "coordinator"
 """The role in the roster of whoever mediates and arbitrates where the agreement names nobody."""
 
-ANSWER_DAYS = 5
+ANSWER_DAYS = 1
 DECIDE_DAYS = 5
 """Working days, where no agreement says otherwise."""
 

@@ -13,7 +13,10 @@ from node.cli.screen import Answer, table
 from node.cli.terms_of_art import when
 from node.cli.words import say
 
-_CAUSE_ZH = {"revoked_key": "密钥已吊销", "fork": "账本分叉", "estate": "对方不再应答"}
+_CAUSE_ZH = {
+    "revoked_key": "密钥已吊销", "fork": "账本分叉", "estate": "对方不再应答", "clawback": "追回", "reversal": "冲正",
+    "dispute": "异议裁定",
+}  # fmt: skip
 _STATE_ZH = {"open": "未决", "settled": "已结清", "withdrawn": "已撤回"}
 
 

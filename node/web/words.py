@@ -27,7 +27,7 @@ AnyPurpose = Literal["relocation", "guest_award", "activity", "donation", "rever
 AnyEvent = Literal["posted", "voided", "arrived", "accepted", "refused", "reversal_asked", "reversal_refused"]
 AnyReversal = Literal["asked", "granted", "refused"]
 AnyAccount = AccountWord
-CauseWord = Literal["revoked_key", "fork", "estate"]
+CauseWord = Literal["revoked_key", "fork", "estate", "clawback", "reversal", "dispute"]
 ClaimWord = Literal["open", "settled", "withdrawn"]
 AnyCondition = Literal["open", "quarantined", "restored", "abandoned", "closed", "unused"]
 
@@ -66,7 +66,14 @@ ACCOUNTS: dict[int, AnyAccount] = {
     AccountState.FROZEN: "frozen",
     AccountState.CLOSED: "closed",
 }
-CAUSES: dict[int, CauseWord] = {Cause.REVOKED_KEY: "revoked_key", Cause.FORK: "fork", Cause.ESTATE: "estate"}
+CAUSES: dict[int, CauseWord] = {
+    Cause.REVOKED_KEY: "revoked_key",
+    Cause.FORK: "fork",
+    Cause.ESTATE: "estate",
+    Cause.CLAWBACK: "clawback",
+    Cause.REVERSAL: "reversal",
+    Cause.DISPUTE: "dispute",
+}
 CLAIM_STATES: dict[int, ClaimWord] = {
     ClaimState.OPEN: "open",
     ClaimState.SETTLED: "settled",
