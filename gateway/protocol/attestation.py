@@ -7,13 +7,14 @@ agreement named in the request. The state machine is a table plus one function; 
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date
 from enum import IntEnum
 from typing import NamedTuple
 
 from gateway.protocol import suite
+from gateway.protocol.agreement import Agreement, Direction, Feature
 from gateway.protocol.bodies import attestation as bodies
 from gateway.protocol.bodies.attestation import PAYLOAD_TYPE, Attestation, Fact, FactKind, RevocationCause
 from gateway.protocol.errors import Malformed, OwnFault, Refused, Unauthentic
@@ -23,8 +24,8 @@ from gateway.protocol.values import Reason, Signed
 
 __all__ = [
     "PAYLOAD_TYPE", "FACTS", "Attestation", "Event", "Fact", "FactKind", "Question", "Recognised", "RevocationCause",
-    "State", "TRANSITIONS", "Wanted", "Worths", "check_question", "choose", "expiry", "holds", "read", "recognise",
-    "sign", "step",
+    "State", "TRANSITIONS", "Wanted", "check_question", "choose", "contradicts", "expiry", "holds", "honoured", "read",
+    "recognise", "sign", "step",
 ]  # fmt: skip
 
 FACTS = 16
@@ -117,6 +118,16 @@ def expiry(facts: Sequence[Fact], longest: int) -> int:
     return min([longest, *(fact.expires for fact in facts if fact.expires)])
 
 
+def contradicts(attested: Fact, now: Fact) -> bool:
+    """Whether what is known now takes back what was attested. More of the same, true of a later date, does not; and
+    what was true of an earlier date says nothing about it."""
+    if now.as_of < attested.as_of:
+        return False
+    fewer = now.value < attested.value or now.evidence < attested.evidence
+    sooner = (now.expires or NEVER) < (attested.expires or NEVER)
+    return fewer or sooner or (now.as_of == attested.as_of and now._replace(reference=attested.reference) != attested)
+
+
 def sign(attestation: Attestation, key: SigningKey) -> Signed:
     """The document, signed by its issuer. Raises Malformed for one that nobody else would read."""
     payload = bodies.encode_attestation(attestation)
@@ -179,30 +190,35 @@ class Recognised(NamedTuple):
     fact: Fact
 
 
-Worths = Mapping[int, Sequence[tuple[int, int]]]
-"""What an agreement honours in one direction: kind of fact -> (value there, what it is worth here), rising. None: every
-value is worth what it is; otherwise a value is worth what the next lower one is, and less than the lowest, nothing."""
+def honoured(agreement: Agreement, issuer: int, kinds: Collection[int]) -> frozenset[int]:
+    """Which of these kinds, attested by this region, the other one recognises under the agreement.
+
+    Raises Refused: FEATURE_OFF, DIRECTION_NOT_ALLOWED, or NOT_ATTESTED where it is none of them.
+    """
+    direction = agreement.direction(issuer)
+    if not direction.on:
+        raise Refused(Reason.DIRECTION_NOT_ALLOWED, f"the agreement gives nothing from {issuer}")
+    if Feature.ATTESTATION not in agreement.features:
+        raise Refused(Reason.FEATURE_OFF, "the agreement does not switch attestations on")
+    found = frozenset(kind for kind in kinds if direction.honours(kind) is not None)
+    if not found:
+        raise Refused(Reason.NOT_ATTESTED, "the agreement honours nothing of these kinds")
+    return found
 
 
-def recognise(attestation: Attestation, honoured: Worths, min_evidence: int) -> tuple[Recognised, ...]:
-    """What the agreement makes of the facts; a kind that it does not name is not recognised.
+def recognise(attestation: Attestation, direction: Direction) -> tuple[Recognised, ...]:
+    """What the agreement makes of the facts: `direction` is that from the issuer to the region that recognises.
 
-    Hours count from evidence of this grade on. How an honour or a certificate is evidenced is its issuer's affair.
+    A kind it does not name, and a value that is worth nothing here, is not recognised. Hours count from the agreed
+    grade of evidence on; how an honour or a certificate is evidenced is its issuer's affair.
     """
     found = []
     for fact in attestation.facts:
-        if fact.kind not in honoured or (fact.kind == FactKind.SERVICE_HOURS and fact.evidence < min_evidence):
+        line = direction.honours(fact.kind)
+        if line is None or (fact.kind == FactKind.SERVICE_HOURS and fact.evidence < direction.min_evidence):
             continue
-        worth = _worth(fact.value, honoured[fact.kind])
-        if worth is not None:
+        worth = line.worth(fact.value)
+        if worth or not line.values:
             expires = min(fact.expires or NEVER, attestation.expires)
             found.append(Recognised(fact.kind, fact.words, worth, expires, fact))
     return tuple(found)
-
-
-def _worth(value: int, worths: Sequence[tuple[int, int]]) -> int | None:
-    if not worths:
-        return value
-    reached = [(there, here) for there, here in worths if there <= value]
-    here = max(reached)[1] if reached else 0
-    return here or None
