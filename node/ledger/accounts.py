@@ -20,6 +20,7 @@ class AccountKind(IntEnum):
     REDEEMED = 4  # credited by spending
     BREAKAGE = 5  # credited by expiry
     RECOVERY = 6  # debited by what the region advances where a restore lost a resident's points
+    DISPUTED = 7  # faces what is held while it is disputed; nothing is ever posted here
 
 
 class AccountState(IntEnum):
@@ -34,6 +35,7 @@ ISSUER = "#issuer"
 REDEEMED = "#redeemed"
 BREAKAGE = "#breakage"
 RECOVERY = "#recovery"
+DISPUTED = "#disputed"
 
 
 def clearing(peer: int) -> str:
@@ -55,6 +57,7 @@ _BOOKS = {
     REDEEMED: AccountKind.REDEEMED,
     BREAKAGE: AccountKind.BREAKAGE,
     RECOVERY: AccountKind.RECOVERY,
+    DISPUTED: AccountKind.DISPUTED,
     "#clearing": AccountKind.CLEARING,
 }
 

@@ -184,6 +184,7 @@ _HOLDERS = {
     AccountKind.BREAKAGE: "breakage",
     AccountKind.CLEARING: "clearing",
     AccountKind.RECOVERY: "advanced",
+    AccountKind.DISPUTED: "disputed",
 }
 
 

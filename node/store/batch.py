@@ -343,6 +343,7 @@ def _system_kind(name: str) -> AccountKind:
         "#redeemed": AccountKind.REDEEMED,
         "#breakage": AccountKind.BREAKAGE,
         "#recovery": AccountKind.RECOVERY,
+        "#disputed": AccountKind.DISPUTED,
     }[plain]
 
 
