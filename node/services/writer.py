@@ -39,6 +39,9 @@ from node.services import (
     repair,
     resolution,
     reversal,
+    roaming,
+    roaming_again,
+    roaming_ends,
     seal,
     spend,
     transfer,
@@ -64,8 +67,8 @@ FRAMES_PER_PEER = 2 * limits.FRAMES_PER_ENVELOPE
 """Frames of one peer taken into one transaction, unless one envelope has more."""
 
 REGISTERED = (
-    account, address, award, expiry, handshake, history, offer, receive, repair, resolution, reversal, spend, transfer,
-    void,
+    account, address, award, expiry, handshake, history, offer, receive, repair, resolution, reversal, roaming,
+    roaming_again, roaming_ends, spend, transfer, void,
 )  # fmt: skip
 """The modules whose commands this writer takes."""
 
