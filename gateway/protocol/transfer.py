@@ -81,6 +81,7 @@ class Terms:
     review_from: int = 0  # arriving amounts of at least this go to a clerk; 0 = none do
     grace_days: int = 30  # an arriving lot lives at least this long
     reversal_days: int = 30  # a transfer can be sent back this long after its acceptance
+    life_days: int = 0  # an arriving lot lives no longer than this, days of grace aside; 0 = as long as at its source
 
     def __post_init__(self) -> None:
         if not (1 <= self.rate_p <= limits.RATE_MAX and 1 <= self.rate_q <= limits.RATE_MAX):
