@@ -133,7 +133,12 @@ def encode_request(asked: Asked) -> bytes:
 
 def decode_request(salted_body: bytes) -> Asked:
     """The body of a request. Raises Malformed or TooLarge."""
-    m = codec.parse(attestation_pb2.AttestRequest, _unsalted(salted_body))
+    return parse_request(_unsalted(salted_body))
+
+
+def parse_request(body: bytes) -> Asked:
+    """The same without salt, as it was encoded."""
+    m = codec.parse(attestation_pb2.AttestRequest, body)
     return Asked(
         m.code, tuple(m.kinds), m.consent, m.consent_digest, m.agreement, m.agreement_version, m.redo
     )  # fmt: skip
