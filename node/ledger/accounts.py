@@ -20,6 +20,7 @@ class AccountKind(IntEnum):
     REDEEMED = 4  # credited by spending
     BREAKAGE = 5  # credited by expiry
     RECOVERY = 6  # debited by what the region advances where a restore lost a resident's points
+    CLAWBACK = 7  # credited by what is taken back of fraud; what is passed on to whoever asked leaves it again
     DISPUTED = 7  # faces what is held while it is disputed; nothing is ever posted here
 
 
@@ -35,6 +36,7 @@ ISSUER = "#issuer"
 REDEEMED = "#redeemed"
 BREAKAGE = "#breakage"
 RECOVERY = "#recovery"
+CLAWBACK = "#clawback"
 DISPUTED = "#disputed"
 
 
@@ -57,6 +59,7 @@ _BOOKS = {
     REDEEMED: AccountKind.REDEEMED,
     BREAKAGE: AccountKind.BREAKAGE,
     RECOVERY: AccountKind.RECOVERY,
+    CLAWBACK: AccountKind.CLAWBACK,
     DISPUTED: AccountKind.DISPUTED,
     "#clearing": AccountKind.CLEARING,
 }

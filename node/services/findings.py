@@ -30,8 +30,8 @@ NAMES = {
     "not_negative": ("没有负数", "nothing is negative"),
     "one_category": ("分录两边同属一个类别", "both legs of every posting are of one category"),
     "conservation": (
-        "守恒：授予 = 居民 + 已用 + 过期 + 往来 - 垫付",
-        "issued = residents + redeemed + breakage + clearing - advanced",
+        "守恒：授予 = 居民 + 已用 + 过期 + 追回 + 往来 - 垫付",
+        "issued = residents + redeemed + breakage + clawed back + clearing - advanced",
     ),
 }
 """Every check, in the order in which they are reported: Chinese and English names."""

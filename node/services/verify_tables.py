@@ -184,6 +184,7 @@ _HOLDERS = {
     AccountKind.BREAKAGE: "breakage",
     AccountKind.CLEARING: "clearing",
     AccountKind.RECOVERY: "advanced",
+    AccountKind.CLAWBACK: "clawed back",
     AccountKind.DISPUTED: "disputed",
 }
 

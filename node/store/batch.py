@@ -343,6 +343,7 @@ def _system_kind(name: str) -> AccountKind:
         "#redeemed": AccountKind.REDEEMED,
         "#breakage": AccountKind.BREAKAGE,
         "#recovery": AccountKind.RECOVERY,
+        "#clawback": AccountKind.CLAWBACK,
         "#disputed": AccountKind.DISPUTED,
     }[plain]
 

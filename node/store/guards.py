@@ -37,6 +37,7 @@ MUTABLE = {
     schema.claim: {"state"},
     schema.repair: {"payload", "mine", "theirs", "at_ms"},
     schema.request: {"state", "reason", "answered_ms"},
+    schema.clawback: {"blocks", "recovered", "further", "owed", "state", "reason", "answered_ms"},
     schema.consent: {"withdrawn_ms"},
     schema.code: {"used_ms"},
     schema.authorisation: {"state", "reason", "captured", "ended_ms", "changed"},

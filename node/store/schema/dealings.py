@@ -276,7 +276,8 @@ Index(
     postgresql_where=text("state = 2"),
 )
 
-# One hop of a clawback: what was asked of whom, and what came of it, in blocks of the transfer.
+# One hop of a clawback: what was asked of whom, and what came of it, in blocks of the transfer. Where it began there is
+# a row whose peer is this region itself, in units.
 clawback = Table(
     "clawback",
     metadata,
@@ -284,10 +285,13 @@ clawback = Table(
     Column("peer", Integer, nullable=False),
     _flag("mine"),  # I asked
     Column("root", LargeBinary, nullable=False),  # what began it, the same along the chain
-    Column("parent", LargeBinary),  # the request this one forwards
+    Column("parent", LargeBinary),  # the request this one forwards: its id, and the peer of that row in four bytes
     Column("transfer", LargeBinary, nullable=False),
+    Column("cause", SmallInteger, nullable=False),  # protocol.clawback.Cause
     Column("issuer", Integer, nullable=False),
     Column("because", Text, nullable=False),
+    Column("category", Text, nullable=False),  # of this region
+    Column("shares", LargeBinary, nullable=False),  # which blocks of the transfer; where it began: which lots
     Column("blocks", BigInteger, nullable=False),
     Column("recovered", BigInteger, nullable=False),
     Column("further", BigInteger, nullable=False),
@@ -299,6 +303,22 @@ clawback = Table(
     PrimaryKeyConstraint("id", "peer", "mine"),
 )
 Index("ix_clawback_root", clawback.c.root)
+Index("ix_clawback_parent", clawback.c.parent)
+Index("ix_clawback_transfer", clawback.c.transfer)
+
+# What a clawback took from whom.
+clawback_debit = Table(
+    "clawback_debit",
+    metadata,
+    Column("posting", BigInteger, nullable=False),
+    Column("clawback", LargeBinary, nullable=False),
+    Column("peer", Integer, nullable=False),
+    Column("balance", BigInteger, nullable=False),
+    Column("amount", BigInteger, nullable=False),
+    PrimaryKeyConstraint("posting"),
+    CheckConstraint("amount > 0", name="positive"),
+)
+Index("ix_clawback_debit_clawback", clawback_debit.c.clawback)
 
 dispute = Table(
     "dispute",

@@ -91,8 +91,11 @@ def upgrade() -> None:
         sa.Column("root", sa.LargeBinary(), nullable=False),
         sa.Column("parent", sa.LargeBinary(), nullable=True),
         sa.Column("transfer", sa.LargeBinary(), nullable=False),
+        sa.Column("cause", sa.SmallInteger(), nullable=False),
         sa.Column("issuer", sa.Integer(), nullable=False),
         sa.Column("because", sa.Text(), nullable=False),
+        sa.Column("category", sa.Text(), nullable=False),
+        sa.Column("shares", sa.LargeBinary(), nullable=False),
         sa.Column("blocks", sa.BigInteger(), nullable=False),
         sa.Column("recovered", sa.BigInteger(), nullable=False),
         sa.Column("further", sa.BigInteger(), nullable=False),
@@ -103,7 +106,20 @@ def upgrade() -> None:
         sa.Column("answered_ms", sa.BigInteger(), nullable=True),
         sa.PrimaryKeyConstraint("id", "peer", "mine", name=op.f("pk_clawback")),
     )
+    op.create_index("ix_clawback_parent", "clawback", ["parent"], unique=False)
     op.create_index("ix_clawback_root", "clawback", ["root"], unique=False)
+    op.create_index("ix_clawback_transfer", "clawback", ["transfer"], unique=False)
+    op.create_table(
+        "clawback_debit",
+        sa.Column("posting", sa.BigInteger(), nullable=False),
+        sa.Column("clawback", sa.LargeBinary(), nullable=False),
+        sa.Column("peer", sa.Integer(), nullable=False),
+        sa.Column("balance", sa.BigInteger(), nullable=False),
+        sa.Column("amount", sa.BigInteger(), nullable=False),
+        sa.CheckConstraint("amount > 0", name=op.f("ck_clawback_debit_positive")),
+        sa.PrimaryKeyConstraint("posting", name=op.f("pk_clawback_debit")),
+    )
+    op.create_index("ix_clawback_debit_clawback", "clawback_debit", ["clawback"], unique=False)
     op.create_table(
         "code",
         sa.Column("code", sa.LargeBinary(), nullable=False),
