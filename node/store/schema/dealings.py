@@ -61,7 +61,8 @@ agreement = Table(
     Column("reason", SmallInteger, nullable=False),
     Column("at_ms", BigInteger, nullable=False),
     Column("decided_ms", BigInteger),
-    PrimaryKeyConstraint("digest"),
+    Column("no", BigInteger, nullable=False),  # in the order in which they became known
+    PrimaryKeyConstraint("request", "proposer"),  # a document can be proposed twice
 )
 Index("ix_agreement_peer", agreement.c.peer)
 
@@ -76,7 +77,9 @@ notice = Table(
     Column("what", SmallInteger, nullable=False),
     Column("signed", LargeBinary, nullable=False),
     Column("at_ms", BigInteger, nullable=False),
-    PrimaryKeyConstraint("request"),
+    _flag("refused"),  # the other side found it to be about nothing
+    Column("no", BigInteger, nullable=False),
+    PrimaryKeyConstraint("request", "said_by"),
 )
 
 # What a resident has sent to a region in the periods that caps count: the running day, month and year, and ever.
@@ -96,7 +99,8 @@ usage = Table(
     sqlite_with_rowid=False,
 )
 
-# The same of all residents together, in one direction and one category of the source.
+# The same of all residents together, in one direction and one category of the source; and what the source owes for it:
+# what it has sent, holds counted, less what came back in that category.
 pair_usage = Table(
     "pair_usage",
     metadata,
@@ -106,6 +110,7 @@ pair_usage = Table(
     Column("day", Integer, nullable=False),
     Column("in_day", BigInteger, nullable=False),
     Column("in_month", BigInteger, nullable=False),
+    Column("net", BigInteger, nullable=False),
     PrimaryKeyConstraint("peer", "incoming", "category"),
     CheckConstraint("in_day >= 0 AND in_month >= 0", name="not_negative"),
 )

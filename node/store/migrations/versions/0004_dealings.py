@@ -30,7 +30,8 @@ def upgrade() -> None:
         sa.Column("reason", sa.SmallInteger(), nullable=False),
         sa.Column("at_ms", sa.BigInteger(), nullable=False),
         sa.Column("decided_ms", sa.BigInteger(), nullable=True),
-        sa.PrimaryKeyConstraint("digest", name=op.f("pk_agreement")),
+        sa.Column("no", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("request", "proposer", name=op.f("pk_agreement")),
     )
     op.create_index("ix_agreement_peer", "agreement", ["peer"], unique=False)
     op.create_table(
@@ -209,7 +210,9 @@ def upgrade() -> None:
         sa.Column("what", sa.SmallInteger(), nullable=False),
         sa.Column("signed", sa.LargeBinary(), nullable=False),
         sa.Column("at_ms", sa.BigInteger(), nullable=False),
-        sa.PrimaryKeyConstraint("request", name=op.f("pk_notice")),
+        sa.Column("refused", sa.Boolean(), nullable=False),
+        sa.Column("no", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("request", "said_by", name=op.f("pk_notice")),
     )
     op.create_table(
         "pair_usage",
@@ -219,6 +222,7 @@ def upgrade() -> None:
         sa.Column("day", sa.Integer(), nullable=False),
         sa.Column("in_day", sa.BigInteger(), nullable=False),
         sa.Column("in_month", sa.BigInteger(), nullable=False),
+        sa.Column("net", sa.BigInteger(), nullable=False),
         sa.CheckConstraint("in_day >= 0 AND in_month >= 0", name=op.f("ck_pair_usage_not_negative")),
         sa.PrimaryKeyConstraint("peer", "incoming", "category", name=op.f("pk_pair_usage")),
     )
