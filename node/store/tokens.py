@@ -31,6 +31,7 @@ SCOPES = {
     "spend": "redeem points",
     "transfer": "send points to other regions, cancel, ask for them back",
     "review": "accept or refuse what waits for a clerk",
+    "attest": "keep facts about residents, share them, ask other regions for them, revoke, issue credentials",
     "operate": "book expiries, dial peers again",
     "recovery": "after a restore: repeat what was done, say that it was, accept risks",
     "admin": "everything",

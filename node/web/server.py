@@ -14,6 +14,7 @@ from aiohttp import web
 from node.store.tokens import Token
 from node.web import (
     accounts,
+    attestations,
     claims,
     drill,
     events,
@@ -34,6 +35,7 @@ from node.web.routes import Call, Route, read_body, read_path, read_query
 
 ROUTES: tuple[Route, ...] = (
     *accounts.ROUTES,
+    *attestations.ROUTES,
     *points.ROUTES,
     *transfers.ROUTES,
     *reviews.ROUTES,
