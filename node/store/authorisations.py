@@ -10,7 +10,8 @@ from sqlalchemy import Connection, Row, func, select, text
 from gateway.protocol.roaming import Authorisation, State
 from node.store import bulk, schema
 
-_MOVING = (int(State.REQUESTED), int(State.CAPTURING), int(State.RELEASING))
+MOVING = (State.REQUESTED, State.CAPTURING, State.RELEASING)
+"""States in which another region's answer is due."""
 _TABLE = schema.authorisation
 _OPEN = text("authorisation.state = 2")
 """State.AUTHORISED, written out and not bound: that is how the partial index is recognised."""
@@ -95,7 +96,7 @@ def after(
 def settled(conn: Connection, ids: Collection[bytes]) -> set[tuple[bytes, int]]:
     """Of these, those that wait for no other region's answer: (id, counter)."""
     rows = bulk.select_in(conn, _TABLE, ("id", "counter", "state"), "id", ids)
-    return {(bytes(id_), counter) for id_, counter, state in rows if state not in _MOVING}
+    return {(bytes(id_), counter) for id_, counter, state in rows if state not in MOVING}
 
 
 def overdue(conn: Connection, region: int, now_ms: int, limit: int, *, held: bool) -> list[Stored]:

@@ -9,7 +9,7 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from sqlalchemy import Connection
 
-from node.store import events, tokens, transfers
+from node.store import authorisations, events, tokens, transfers
 from node.web import limits
 from node.web.access import Tokens
 from node.web.metrics import Metrics
@@ -91,7 +91,7 @@ class Desk:
 
     async def _look(self, ids: Collection[bytes]) -> tuple[set[tuple[bytes, int]], int]:
         def query(conn: Connection) -> tuple[set[tuple[bytes, int]], int]:
-            return transfers.decided(conn, ids), events.last(conn)
+            return transfers.decided(conn, ids) | authorisations.settled(conn, ids), events.last(conn)
 
         return await self.read(query)
 
