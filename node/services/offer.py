@@ -18,6 +18,7 @@ from node.ledger.postings import Phase
 from node.ledger.transfers import Transfer
 from node.services import history, reply, reversal
 from node.services.command import handles
+from node.services.frozen import check_free
 from node.services.office import Office
 from node.services.transfer import EventKind, Placed, placed
 from node.store import logs
@@ -202,6 +203,7 @@ def review(command: Review, office: Office, batch: Batch) -> Placed:
     if transfer.state != State.IN_REVIEW:
         raise Refused(Reason.WRONG_STATE, f"the transfer is {State(transfer.state).name.lower()} already")
     history.check_known(batch, command.source)
+    check_free(transfer, office, batch)
     number = transfer.offered or 0
     decision = _decide(command, transfer, number, office, batch)
     batch.changed(transfer)

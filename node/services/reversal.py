@@ -25,6 +25,7 @@ from node.ledger.postings import Phase
 from node.ledger.transfers import Transfer
 from node.services import history, reply
 from node.services.command import handles, once, wish_once
+from node.services.frozen import check_free
 from node.services.office import Office, digest_of
 from node.services.transfer import EventKind, check_status, hold
 from node.store import bulk, schema
@@ -82,6 +83,7 @@ def _ask(command: AskReversal, request: bytes, digest: bytes, office: Office, ba
     if original.state != State.POSTED or original.purpose == Purpose.REVERSAL:
         raise Refused(Reason.WRONG_STATE, "only an accepted transfer that is no reversal itself can be reversed")
     check_status(office, original.destination, Matter.REVERSE_REQUEST)
+    check_free(original, office, batch)
     _check_window(original, office, batch)
     row = (request, original.no, original.destination, True, digest, int(ReversalState.ASKED), 0, batch.now_ms)
     batch.insert(schema.reversal, row)
@@ -114,6 +116,7 @@ def hear_request(peer: int, frame: Frame, cites: bytes, number: int, office: Off
         if original.state != State.ACCEPTED:
             raise Refused(Reason.WRONG_STATE)
         _check_window(original, office, batch)
+        check_free(original, office, batch)
         _check_whole(original.arriving, office, batch)
         lots = unspent(original, batch)
         _send_back(original, lots, frame.id, office, batch)

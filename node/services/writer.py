@@ -30,6 +30,7 @@ from node.services import (
     account,
     address,
     award,
+    dispute,
     doubled,
     expiry,
     handshake,
@@ -51,6 +52,7 @@ from node.services.command import HANDLERS
 from node.services.office import Office
 from node.services.several import Several
 from node.services.watch import Watch, check_count
+from node.store import agreements
 from node.store import books as bookkeeping
 from node.store import history as counting
 from node.store.batch import Batch, Wishes
@@ -67,7 +69,7 @@ FRAMES_PER_PEER = 2 * limits.FRAMES_PER_ENVELOPE
 """Frames of one peer taken into one transaction, unless one envelope has more."""
 
 REGISTERED = (
-    account, address, award, expiry, handshake, history, offer, receive, repair, resolution, reversal, roaming,
+    account, address, award, dispute, expiry, handshake, history, offer, receive, repair, resolution, reversal, roaming,
     roaming_again, roaming_ends, spend, transfer, void,
 )  # fmt: skip
 """The modules whose commands this writer takes."""
@@ -101,6 +103,7 @@ class Writer:
         roster = self._office.roster
         with self._store.read() as conn:
             self._books = bookkeeping.load(conn, self._office.me, roster.federation, roster.environment)
+            self._read_agreements(conn)
             for peer, remembered in volatile.items():
                 # Not as it was: a transaction whose end is in doubt may stand.
                 if peer in self._books.channels:
@@ -116,6 +119,10 @@ class Writer:
         self._watch.keep(known, self._books.epoch)
         self._dirty = False
         self._publish()
+
+    def _read_agreements(self, conn: Connection) -> None:
+        self._agreed = agreements.stamp(conn)
+        self._office.agreements.load(agreements.load(conn))
 
     def _restored(self, cause: str) -> None:
         """The database is not the one that was there: whatever this process thought it had with a peer is void."""
@@ -137,9 +144,11 @@ class Writer:
         if self._several is None:
             check_count(self._books.history, *counting.count(conn))
         else:
-            counted = self._several.count(conn)
-            self._books = self._several.catch_up(conn, self._books, *counted)
+            counted, before = self._several.count(conn), self._books
+            self._books = self._several.catch_up(conn, before, *counted)
             check_count(self._books.history, *counted)
+            if self._books is not before and agreements.stamp(conn) != self._agreed:
+                self._read_agreements(conn)
         now_ms = self._office.clock()
         return Batch(conn, self._books, now_ms, self._office.today(now_ms))
 
