@@ -14,10 +14,12 @@ from dataclasses import dataclass, field
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from gateway.protocol import limits
+from gateway.protocol.in_force import terms_of
 from gateway.protocol.members import Roster
 from gateway.protocol.suite import SigningKey
 from gateway.protocol.transfer import Terms
 from gateway.protocol.values import Log
+from node.services.agreed import Agreements
 from node.services.key_turn import KeyTurn
 
 _DAY_MS = 86_400_000
@@ -47,7 +49,7 @@ class Office:
     id_secret: bytes = field(repr=False)  # 32 bytes; never in a log of errors
     redo_secret: bytes = field(repr=False)  # 32 bytes
     roster: Roster
-    terms: dict[tuple[int, int, str], Terms]  # (source, destination, category)
+    terms: dict[tuple[int, int, str], Terms]  # (source, destination, category); for pairs that have no agreement
     clock: Callable[[], int]  # Unix milliseconds
     random: Callable[[int], bytes]  # so many unpredictable bytes
     today: Callable[[int], int] = shanghai_date  # Unix milliseconds -> business date
@@ -59,13 +61,24 @@ class Office:
 
     def __post_init__(self) -> None:
         self._redo = AESGCM(self.redo_secret)
+        #: What was agreed with every peer; filled by the writer.
+        self.agreements = Agreements(lambda: self.today(self.clock()))
 
     def log_to(self, peer: int) -> Log:
         """The log from this region to a peer."""
         return Log(self.roster.federation, self.roster.environment, self.me, peer)
 
-    def terms_for(self, source: int, destination: int, category: str) -> Terms | None:
-        """How a category moves between two regions; None where nothing is agreed."""
+    def terms_for(
+        self, source: int, destination: int, category: str, version: int | None = None, day: int | None = None
+    ) -> Terms | None:
+        """How a category moves between two regions; None where nothing is agreed.
+
+        By the agreement of the two, whether or not anything new may move under it on that business date (today); by
+        the file of terms where they never had one. `version`: of the agreement that an offer was held under.
+        """
+        found = self.agreements.by(destination if source == self.me else source, day)
+        if found is not None:
+            return terms_of(found, source, destination, category, version)
         return self.terms.get((source, destination, category))
 
     def public_id(self, client: str, key: str) -> bytes:

@@ -124,6 +124,10 @@ class Writer:
         self._agreed = agreements.stamp(conn)
         self._office.agreements.load(agreements.load(conn))
 
+    def _read_agreements(self, conn: Connection) -> None:
+        self._agreed = agreements.stamp(conn)
+        self._office.agreements.load(agreements.load(conn))
+
     def _restored(self, cause: str) -> None:
         """The database is not the one that was there: whatever this process thought it had with a peer is void."""
         log.critical("recovering", region=self._office.me, cause=cause)

@@ -1,0 +1,95 @@
+"""What this region has agreed with others, in memory: read from its tables at the start, changed with every message."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+
+from gateway.protocol.agreement import Agreement
+from gateway.protocol.agreement_life import Dealings, State, state_on
+from gateway.protocol.in_force import InForce, Way, in_force
+
+_NOTHING = Dealings()
+_UNLIMITED = 1 << 63
+
+
+class Agreements:
+    """Belongs to the writer's thread; others may look at it."""
+
+    def __init__(self, today: Callable[[], int]) -> None:
+        """`today`: the business date now."""
+        self._today = today
+        self._dealings: dict[int, Dealings] = {}
+        self._public: tuple[Agreement, ...] = ()
+        self._begin(0)
+
+    def _begin(self, day: int) -> None:
+        self._day, self._laid_out, self._flags = day, dict[int, InForce | None](), dict[str, bool]()
+
+    def load(self, dealings: Mapping[int, Dealings]) -> None:
+        """All there is, as the tables have it."""
+        self._dealings = dict(dealings)
+        self._begin(0)
+
+    def put(self, peer: int, dealings: Dealings) -> None:
+        """What there is with a peer, after one more message."""
+        self._dealings[peer] = dealings
+        self._begin(0)
+
+    def publish(self, others: tuple[Agreement, ...]) -> None:
+        """What other regions have agreed with each other, as far as its terms are public here."""
+        self._public = others
+
+    def dealings(self, peer: int) -> Dealings:
+        """All that was said with a peer."""
+        return self._dealings.get(peer, _NOTHING)
+
+    @property
+    def peers(self) -> list[int]:
+        """With whom anything was ever said about agreements."""
+        return sorted(self._dealings)
+
+    def by(self, peer: int, day: int | None = None) -> InForce | None:
+        """What counts with a peer on a business date (today); None where the two never agreed on anything."""
+        day = self._today() if day is None else day
+        if day != self._day:
+            self._begin(day)
+        try:
+            return self._laid_out[peer]
+        except KeyError:
+            found = self._laid_out[peer] = in_force(self._dealings[peer], day) if peer in self._dealings else None
+            return found
+
+    def known(self) -> Iterator[Agreement]:
+        """Every agreement whose rates count now or will: with anybody, and those of others that are public."""
+        day = self._today()
+        for dealings in self._dealings.values():
+            for version in dealings.agreed():
+                if state_on(dealings, version, day) in (State.AGREED, State.IN_FORCE, State.SUSPENDED):
+                    yield version.agreement
+        yield from self._public
+
+    # -- what has to be counted --------------------------------------------------------------------------------------
+
+    def counts(self, day: int) -> bool:
+        """Whether any agreement bounds what one resident sends, or how often one relocates."""
+        return self._any(day, "counts", counts)
+
+    def cools(self, day: int) -> bool:
+        """Whether any agreement lets points that arrived rest before they go on."""
+        return self._any(day, "cools", lambda way: bool(way.cooling_off_hours))
+
+    def _any(self, day: int, name: str, holds: Callable[[Way], bool]) -> bool:
+        if day != self._day:
+            self._begin(day)
+        known = self._flags.get(name)
+        if known is None:
+            laid_out = [self.by(peer, day) for peer in self._dealings]
+            known = any(holds(way) for found in laid_out if found is not None for way in found.now.values())
+            self._flags[name] = known
+        return known
+
+
+def counts(way: Way) -> bool:
+    """Whether this direction bounds what one resident sends, or how often one relocates."""
+    least = min(way.resident_day, way.resident_month, way.resident_year, way.resident_ever)
+    return least < _UNLIMITED or way.relocation_months > 0
