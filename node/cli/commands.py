@@ -26,6 +26,7 @@ MODULES = {
     "peers": "peers",
     "recovery": "recovery",
     "claims": "claims",
+    "attest": "attest",
     "events": "events",
     "sweep": "events",
     "token": "token",

@@ -18,6 +18,7 @@ from gateway.protocol.agreement_life import State as Life
 from gateway.protocol.agreement_life import state_on
 from gateway.protocol.attestation import Attestation, Event, FactKind, Question, State, Wanted, step
 from gateway.protocol.bodies import attestation as bodies
+from gateway.protocol.consent import ATTESTATION
 from gateway.protocol.errors import Malformed, PeerFault, Refused
 from gateway.protocol.standing import Matter
 from gateway.protocol.values import Kind, Reason, Signed
@@ -26,8 +27,8 @@ from node.ledger.accounts import AccountKind, AccountState
 from node.ledger.lots import add_days
 from node.services import topics
 from node.services.command import account_of, freeze, handles, once, wish_once
+from node.services.consent import consent_for
 from node.services.office import Office, digest_of
-from node.services.share import require_consent
 from node.services.topics import Asked, Heard, Said, Topic
 from node.services.transfer import check_status
 from node.store import attestations, schema
@@ -253,7 +254,7 @@ def _consented(asked: bodies.Asked, peer: int, share: Share | None, batch: Batch
         return Reason.CONSENT_NOT_VALID
     kinds = [FactKind(k).name.lower() if k in set(FactKind) else str(k) for k in asked.kinds]
     try:
-        digest = require_consent(batch, asked.consent, account=share.account, recipient=peer, kinds=kinds)
+        digest = consent_for(batch, asked.consent, share.account, peer, ATTESTATION, batch.today, kinds)
     except Refused as refusal:
         return refusal.reason
     return None if digest == asked.consent_digest else Reason.CONSENT_NOT_VALID

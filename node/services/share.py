@@ -6,20 +6,18 @@ is none: neither can be used for the other.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 
-import msgspec
-from sqlalchemy import select
-
-from gateway.protocol import address, consent
+from gateway.protocol import address
 from gateway.protocol.address import ALIAS_BYTES, Address
+from gateway.protocol.consent import ATTESTATION
 from gateway.protocol.errors import Refused
 from gateway.protocol.values import Reason
 from node.errors import BadInput
 from node.services.command import account_of, handles
+from node.services.consent import consent_for
 from node.services.office import Office
-from node.store import attestations, schema
+from node.store import attestations
 from node.store.attestations import Share
 from node.store.batch import Batch, Wishes
 
@@ -60,7 +58,7 @@ def new_share(command: NewShare, office: Office, batch: Batch) -> ShareAnswer:
     account = account_of(batch, command.account)
     if command.audience == office.me or office.roster.find(command.audience) is None:
         raise Refused(Reason.REGION_UNKNOWN, f"no other region {command.audience} in the roster")
-    digest = require_consent(batch, command.consent, account=account.no, recipient=command.audience, kinds=())
+    digest = consent_for(batch, command.consent, account.no, command.audience, ATTESTATION, batch.today, ())
     code = office.random(ALIAS_BYTES)
     expires_ms = batch.now_ms + command.minutes * _MINUTE_MS
     attestations.add_share(
@@ -72,27 +70,3 @@ def new_share(command: NewShare, office: Office, batch: Batch) -> ShareAnswer:
         consent_digest=digest.hex(),
         expires_ms=expires_ms,
     )
-
-
-def require_consent(batch: Batch, reference: str, *, account: int, recipient: int, kinds: Iterable[str]) -> bytes:
-    """The digest of the consent under which these kinds of data may go there.
-
-    Raises Refused: CONSENT_MISSING, or CONSENT_NOT_VALID for one that is unknown, somebody else's, expired, withdrawn,
-    for another region or purpose, or that does not speak of these kinds.
-    """
-    if not reference:
-        raise Refused(Reason.CONSENT_MISSING, "record the resident's consent first, and name it")
-    c = schema.consent
-    try:
-        row = batch.conn.execute(select(c).where(c.c.id == bytes.fromhex(reference))).first()
-    except ValueError:
-        row = None
-    if row is None or row.account != account:
-        raise Refused(Reason.CONSENT_NOT_VALID, "no consent of this resident has this reference")
-    consent.check(
-        recipient=row.recipient, purpose=row.purpose, kinds=msgspec.json.decode(row.kinds, type=list[str]),
-        expires=row.expires, withdrawn=row.withdrawn_ms is not None, wanted_by=recipient,
-        wanted_for=consent.ATTESTATION, wanted=kinds, today=batch.today,
-    )  # fmt: skip
-    digest: bytes = row.digest
-    return digest
