@@ -21,7 +21,8 @@ class AccountKind(IntEnum):
     BREAKAGE = 5  # credited by expiry
     RECOVERY = 6  # debited by what the region advances where a restore lost a resident's points
     CLAWBACK = 7  # credited by what is taken back of fraud; what is passed on to whoever asked leaves it again
-    DISPUTED = 7  # faces what is held while it is disputed; nothing is ever posted here
+    DISPUTED = 8  # faces what is held while it is disputed; nothing is ever posted here
+    PENALTY = 9  # credited by deductions
 
 
 class AccountState(IntEnum):
@@ -38,11 +39,16 @@ BREAKAGE = "#breakage"
 RECOVERY = "#recovery"
 CLAWBACK = "#clawback"
 DISPUTED = "#disputed"
+PENALTY = "#penalty"
+
+
+CLEARING = "#clearing:"
+"""How the name of each book begins that faces a peer."""
 
 
 def clearing(peer: int) -> str:
     """The name of the book that faces a peer."""
-    return f"#clearing:{peer}"
+    return f"{CLEARING}{peer}"
 
 
 DEBITS_PENDING, DEBITS_POSTED, CREDITS_PENDING, CREDITS_POSTED = range(4)
@@ -61,6 +67,7 @@ _BOOKS = {
     RECOVERY: AccountKind.RECOVERY,
     CLAWBACK: AccountKind.CLAWBACK,
     DISPUTED: AccountKind.DISPUTED,
+    PENALTY: AccountKind.PENALTY,
     "#clearing": AccountKind.CLEARING,
 }
 

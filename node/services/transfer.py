@@ -17,7 +17,7 @@ from node.ledger.accounts import AccountState, clearing
 from node.ledger.lots import Lot, add_days, is_return, provenance_of
 from node.ledger.postings import Phase
 from node.ledger.transfers import Transfer
-from node.services import history
+from node.services import consent, history, penalty
 from node.services.advance import choose_or_advance
 from node.services.command import account_of, category_of, freeze, handles
 from node.services.office import Office, digest_of
@@ -88,6 +88,8 @@ def _wishes(command: Order, office: Office, wishes: Wishes) -> None:
     wishes.transfers.add(order_id)
     wishes.outcomes.add(order_id)
     wishes.payers.add(command.account)
+    wishes.leaving.add(command.account)
+    consent.wish(wishes, command.consent)
 
 
 @handles(Order, _wishes)
@@ -116,7 +118,8 @@ def order(command: Order, office: Office, batch: Batch) -> Placed:
     try:
         return placed(_hold(command, transfer_id, digest, office, batch))
     except Refused as refusal:
-        if history.forces(batch, command.replayed):
+        # A delay passes, and the same order may then be given again.
+        if refusal.reason is Reason.DELAYED or history.forces(batch, command.replayed):
             raise
         freeze(batch, transfer_id, "order", digest, refusal.reason, refusal.detail)
         raise
@@ -192,6 +195,11 @@ def _hold(command: Order, transfer_id: bytes, digest: bytes, office: Office, bat
     )
     sources = [Source(lot.no, lot.remaining, lot.expires, provenance_of(lot)) for lot in chosen]
     slices, takes = cut_blocks(sources, conversion.blocks, terms.rate_q)
+    consented = b""
+    if not forced:
+        if command.consent:
+            consented = consent.consent_for(batch, command.consent, account.no, to.region, command.purpose, batch.today)
+        penalty.check_none(batch, account.no)
     transfer = Transfer(
         batch.books.next("transfer"),
         transfer_id,
@@ -221,7 +229,7 @@ def _hold(command: Order, transfer_id: bytes, digest: bytes, office: Office, bat
     taken = [(lots[no], units) for no, units in takes]
     hold(
         transfer, tuple(slices), taken, category, account.name, office, batch, version=terms.version,
-        consent=command.consent,
+        consent=command.consent, consent_digest=consented,
     )  # fmt: skip
     history.debited(batch, transfer.amount)
     return transfer
@@ -241,6 +249,7 @@ class Redo(msgspec.Struct, frozen=True, array_like=True):
 def hold(
     transfer: Transfer, slices: tuple[Slice, ...], takes: list[tuple[Lot, int]], category: int, account: str,
     office: Office, batch: Batch, *, version: int = 0, consent: str = "", request: bytes = b"",
+    consent_digest: bytes = b"", identity: bytes = b"",
 ) -> None:  # fmt: skip
     """Hold the units and offer them: posting, lots, journal and message, all in this transaction.
 
@@ -252,7 +261,7 @@ def hold(
     redo = office.seal_redo(salt, _pack(Redo(account, transfer.client_key or "", transfer.digest)), transfer.id)
     offer = Offer(
         transfer.address or b"", transfer.purpose, transfer.rate_p, transfer.rate_q, version, slices, consent,
-        transfer.cites or b"", request, redo,
+        transfer.cites or b"", request, redo, consent_digest, identity,
     )  # fmt: skip
     salted = salt + codec.encode_offer(offer)
     if len(salted) > limits.BODY_BYTES or len(redo) > limits.REDO_BYTES:

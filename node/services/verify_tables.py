@@ -186,6 +186,7 @@ _HOLDERS = {
     AccountKind.RECOVERY: "advanced",
     AccountKind.CLAWBACK: "clawed back",
     AccountKind.DISPUTED: "disputed",
+    AccountKind.PENALTY: "deducted",
 }
 
 

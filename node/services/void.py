@@ -13,6 +13,7 @@ from gateway.protocol.transfer import State
 from gateway.protocol.values import Kind, Purpose, Reason
 from node.errors import BadInput
 from node.ledger import journal
+from node.ledger.transfers import Transfer
 from node.services.command import handles
 from node.services.office import Office
 from node.services.transfer import Placed, placed, settle
@@ -48,22 +49,37 @@ def void_undelivered(command: VoidUndelivered, office: Office, batch: Batch) -> 
         return placed(transfer)
     if transfer.state != State.HELD:
         raise Refused(Reason.WRONG_STATE, f"the transfer is {State(transfer.state).name.lower()} already")
-    o = schema.outbox
-    found = batch.conn.execute(
-        select(o.c.no).where(o.c.peer == transfer.destination, o.c.kind == int(Kind.OFFER), o.c.id == command.id)
-    ).first()
-    if found is None or transfer.offered is not None or transfer.purpose == Purpose.REVERSAL:
+    row = undelivered(transfer, batch)
+    if row is None:
         raise Refused(Reason.WRONG_STATE, "the offer may have been delivered: ask to cancel it, or wait for its answer")
     if batch.conn.scalar(select(schema.history.c.recovering)):
         raise Refused(Reason.WRONG_STATE, "this region was restored: it cannot know yet what was delivered")
-    _leave_a_cancel(found.no, transfer.id, office, batch)
-    decision = settle(transfer, Kind.REFUSE, int(Reason.CANCELLED), None, batch)
-    peer = transfer.destination
-    batch.record(journal.Voided(at=batch.now_ms, peer=peer, by=command.by, decisions=[decision], undelivered=True))
-    about = json.dumps({"transfer": transfer.id.hex(), "peer": peer, "amount": transfer.amount})
-    row = (batch.books.next("act"), "void", about, command.by, command.checked_by, batch.now_ms)
-    batch.insert(schema.act, row)
+    take_back(row, transfer, Reason.CANCELLED, command.by, office, batch)
+    about = json.dumps({"transfer": transfer.id.hex(), "peer": transfer.destination, "amount": transfer.amount})
+    act = (batch.books.next("act"), "void", about, command.by, command.checked_by, batch.now_ms)
+    batch.insert(schema.act, act)
     return placed(transfer)
+
+
+def undelivered(transfer: Transfer, batch: Batch) -> int | None:
+    """The row of the outbox in which the offer of a hold waits; None where it may have left, or grants a reversal."""
+    if transfer.offered is not None or transfer.purpose == Purpose.REVERSAL:
+        return None
+    o = schema.outbox
+    return batch.conn.scalar(
+        select(o.c.no).where(o.c.peer == transfer.destination, o.c.kind == int(Kind.OFFER), o.c.id == transfer.id)
+    )
+
+
+def take_back(row: int, transfer: Transfer, reason: Reason, by: str, office: Office, batch: Batch) -> None:
+    """Give the points of an offer back that waits in this row of the outbox, and can therefore never arrive.
+
+    Not while the region recovers: what it has said since the backup it does not know.
+    """
+    _leave_a_cancel(row, transfer.id, office, batch)
+    decision = settle(transfer, Kind.REFUSE, int(reason), None, batch)
+    peer = transfer.destination
+    batch.record(journal.Voided(at=batch.now_ms, peer=peer, by=by, decisions=[decision], undelivered=True))
 
 
 def _leave_a_cancel(row: int, id_: bytes, office: Office, batch: Batch) -> None:

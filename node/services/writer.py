@@ -29,13 +29,20 @@ from node.errors import BadInput, DatabaseGone, Recovering, Unavailable
 from node.services import (
     account,
     address,
+    attestation,
+    attestation_end,
     award,
+    consent,
+    credential,
     dispute,
     doubled,
     expiry,
+    fact,
     handshake,
     history,
+    identify,
     offer,
+    penalty,
     receive,
     repair,
     resolution,
@@ -44,9 +51,11 @@ from node.services import (
     roaming_again,
     roaming_ends,
     seal,
+    share,
     spend,
     transfer,
     void,
+    withdrawal,
 )
 from node.services.command import HANDLERS
 from node.services.office import Office
@@ -69,8 +78,9 @@ FRAMES_PER_PEER = 2 * limits.FRAMES_PER_ENVELOPE
 """Frames of one peer taken into one transaction, unless one envelope has more."""
 
 REGISTERED = (
-    account, address, award, dispute, expiry, handshake, history, offer, receive, repair, resolution, reversal, roaming,
-    roaming_again, roaming_ends, spend, transfer, void,
+    account, address, attestation, attestation_end, award, consent, credential, dispute, expiry, fact, handshake,
+    history, identify, offer, penalty, receive, repair, resolution, reversal, roaming, roaming_again, roaming_ends,
+    share, spend, transfer, void, withdrawal,
 )  # fmt: skip
 """The modules whose commands this writer takes."""
 
@@ -119,10 +129,6 @@ class Writer:
         self._watch.keep(known, self._books.epoch)
         self._dirty = False
         self._publish()
-
-    def _read_agreements(self, conn: Connection) -> None:
-        self._agreed = agreements.stamp(conn)
-        self._office.agreements.load(agreements.load(conn))
 
     def _read_agreements(self, conn: Connection) -> None:
         self._agreed = agreements.stamp(conn)

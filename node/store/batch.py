@@ -79,6 +79,10 @@ class Batch(WorkingSet):
             entries[posting].append((lot, units))
         return entries
 
+    def fresh(self, table: Table) -> list[Row]:
+        """The rows of a table that the batch has made and not written yet."""
+        return self._new.get(table, [])
+
     # -- deciding ----------------------------------------------------------------------------------------------------
 
     def insert(self, table: Table, row: Row) -> None:
@@ -345,6 +349,7 @@ def _system_kind(name: str) -> AccountKind:
         "#recovery": AccountKind.RECOVERY,
         "#clawback": AccountKind.CLAWBACK,
         "#disputed": AccountKind.DISPUTED,
+        "#penalty": AccountKind.PENALTY,
     }[plain]
 
 

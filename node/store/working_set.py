@@ -16,6 +16,8 @@ from node.store import bulk, schema
 _STATES = {state.value: state for state in State}
 _LOT_COLUMNS = tuple(field.name for field in fields(Lot))
 _OUTCOME_COLUMNS = tuple(column.name for column in schema.outcome.columns)
+_CONSENT_COLUMNS = tuple(column.name for column in schema.consent.columns)
+_PENDING = "state IN (1, 2, 3)"  # of a penalty: services.penalty.PENDING
 _TRANSFER_COLUMNS = tuple(column.name for column in schema.transfer.columns)
 
 
@@ -51,6 +53,10 @@ class Wishes:
     transfers: set[bytes] = field(default_factory=set)  # their ids
     outcomes: set[bytes] = field(default_factory=set)  # ids of commands
     payers: set[str] = field(default_factory=set)  # accounts whose lots may be taken
+    leaving: set[str] = field(default_factory=set)  # accounts whose points may go to another region
+    consents: set[bytes] = field(default_factory=set)  # their ids
+    identified: set[str] = field(default_factory=set)  # accounts whose identity may be compared
+    identified_by: set[bytes] = field(default_factory=set)  # and aliases of such accounts
 
 
 class WorkingSet:
@@ -67,6 +73,9 @@ class WorkingSet:
         self.whole: set[int] = set()  # balances of which every lot with something left is in `lots`
         self.transfers: dict[tuple[bytes, int], Transfer] = {}
         self.outcomes: dict[bytes, Outcome] = {}
+        self.consents: dict[bytes, Any] = {}  # id -> its row; None: there is none
+        self.delays: dict[int, int] = {}  # account -> the last date on which a pending penalty delays it; 0: none does
+        self.identities: dict[int, bytes | None] = {}  # account -> what is kept sealed of its identity
 
     def load(self, wishes: Wishes) -> None:
         """Read what `wishes` names and is not here yet."""
@@ -86,6 +95,52 @@ class WorkingSet:
         self._load_accounts("no", list(numbers))
         payers = [b for n in wishes.payers if n in self.accounts for b in self.accounts[n].balances.values()]
         self.load_lots(payers)
+        if wishes.consents:
+            self._load_consents(wishes.consents)
+        if wishes.leaving:
+            self._load_delays({self.accounts[n].no for n in wishes.leaving if n in self.accounts})
+        if wishes.identified or wishes.identified_by:
+            named = {self.accounts[n].no for n in wishes.identified if n in self.accounts}
+            receiving = {self.addresses[a][1] for a in wishes.identified_by if a in self.addresses}
+            self._load_identities(named | receiving)
+
+    def _load_consents(self, ids: Iterable[bytes]) -> None:
+        missing = [id_ for id_ in ids if id_ not in self.consents]
+        self.consents.update(dict.fromkeys(missing))
+        for row in bulk.select_in(self.conn, schema.consent, _CONSENT_COLUMNS, "id", missing):
+            self.consents[row[0]] = row
+
+    def _load_delays(self, accounts: Iterable[int]) -> None:
+        missing = [no for no in accounts if no not in self.delays]
+        self.delays.update(dict.fromkeys(missing, 0))
+        columns = ("account", "appeal_until")
+        for no, until in bulk.select_in(self.conn, schema.penalty, columns, "account", missing, where=_PENDING):
+            self.delays[no] = max(self.delays[no], until)
+
+    def _load_identities(self, accounts: Iterable[int]) -> None:
+        missing = [no for no in accounts if no not in self.identities]
+        self.identities.update(dict.fromkeys(missing))
+        self.identities.update(bulk.select_in(self.conn, schema.identity, ("account", "sealed"), "account", missing))
+
+    def consent(self, id_: bytes) -> Any:
+        """The row of a consent; None where there is none."""
+        if id_ not in self.consents:
+            self._load_consents((id_,))
+        return self.consents[id_]
+
+    def delayed_until(self, account: int) -> int:
+        """Until when a resident may appeal against a penalty that is not decided yet; 0 where there is none."""
+        until = self.delays.get(account)  # asked for every transfer
+        if until is None:
+            self._load_delays((account,))
+            until = self.delays[account]
+        return until
+
+    def identity(self, account: int) -> bytes | None:
+        """What is kept, sealed, of who an account's resident is."""
+        if account not in self.identities:
+            self._load_identities((account,))
+        return self.identities[account]
 
     def _load_accounts(self, by: str, values: list[Any]) -> None:
         if not values:
