@@ -17,7 +17,7 @@ from typing import Any
 HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE), str(HERE.parent.parent)]
 
-from making import handshakes, messages, points, receiving, trust  # noqa: E402  (the path above comes first)
+from making import handshakes, messages, points, receiving, trust, verdicts  # noqa: E402  (the path above comes first)
 
 FILES: dict[str, Callable[[], dict[str, Any]]] = {
     "frames": messages.frames,
@@ -32,6 +32,7 @@ FILES: dict[str, Callable[[], dict[str, Any]]] = {
     "handshakes": handshakes.handshakes,
     "rosters": trust.rosters,
     "proofs": trust.proofs,
+    "agreements": verdicts.agreements,
 }
 
 

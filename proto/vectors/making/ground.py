@@ -213,7 +213,8 @@ _WIDE = frozenset({
     "number", "nonce", "seen", "epoch", "amount", "arriving", "blocks", "rate_p", "rate_q", "terms_version", "first",
     "size", "roster_version", "signed_at_ms", "received_at_ms", "holds_size", "holds_epoch", "credit_size", "backlog",
     "back_off_ms", "last_verified_size", "final", "in_epoch", "in_seen", "receipted", "cursor", "credit", "units",
-    "issued_at_ms", "expires_ms", "review_from", "clock_ms", "leaving", "remainder", "held",
+    "issued_at_ms", "expires_ms", "review_from", "clock_ms", "leaving", "remainder", "held", "pair_day", "pair_month",
+    "net", "sent_day", "sent_month", "sent_year", "sent_ever",
 })  # fmt: skip
 
 
