@@ -29,6 +29,7 @@ from node.services.exchange import Exchange
 from node.services.expiry import Sweep
 from node.services.office import Office
 from node.services.revocation import JudgeKeys
+from node.services.roaming_ends import SweepAuthorisations
 from node.services.several import Several
 from node.services.writer import Writer, WriterThread
 from node.store import processes
@@ -42,6 +43,8 @@ from node.witness import WitnessFile
 
 SWEEP_EVERY_S = 600.0
 """How often expired lots are looked for."""
+RELEASE_EVERY_S = 30.0
+"""How often purchases of visitors are looked for that nobody captured in time."""
 CERTIFICATE_WARNING_DAYS = 30
 
 log = structlog.get_logger(__name__)
@@ -92,7 +95,7 @@ class Node:
                 begin=self._talk, end=self._talk_no_more, heard=self._heard,
             )  # fmt: skip
         self._runner: web.AppRunner | None = None
-        self._sweeper: asyncio.Task[None] | None = None
+        self._sweepers: list[asyncio.Task[None]] = []
         self.http_port = 0
 
     async def start(self) -> None:
@@ -112,7 +115,7 @@ class Node:
         site = web.TCPSite(self._runner, host, int(port))
         await site.start()
         self.http_port = self._runner.addresses[0][1]
-        self._sweeper = asyncio.create_task(self._sweep())
+        self._sweepers = [asyncio.create_task(sweep()) for sweep in (self._sweep, self._release)]
         if self._turn is not None:
             await self._turn.start()
 
@@ -133,8 +136,8 @@ class Node:
 
     async def stop(self) -> None:
         """Take nothing new, finish the batch in hand, close the database."""
-        if self._sweeper is not None:
-            self._sweeper.cancel()
+        for sweeper in self._sweepers:
+            sweeper.cancel()
         if self._runner is not None:
             await self._runner.cleanup()
         await self.courier.stop()
@@ -191,6 +194,17 @@ class Node:
             except Exception as error:
                 log.error("sweep_failed", error=type(error).__name__)
             await asyncio.sleep(SWEEP_EVERY_S)
+
+    async def _release(self) -> None:
+        while True:
+            try:
+                if self.seals:
+                    (swept,) = await self.submit([SweepAuthorisations()])
+                    if swept.released or swept.asked:
+                        log.info("authorisations_over", released=swept.released, asked=swept.asked)
+            except Exception as error:
+                log.error("release_failed", error=type(error).__name__)
+            await asyncio.sleep(RELEASE_EVERY_S)
 
     def on_batch(self, listen: Callable[[int, float], None]) -> None:
         """Call `listen` after each batch, from the writer's thread, with its number of commands and its seconds."""

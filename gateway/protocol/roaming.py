@@ -143,7 +143,12 @@ def read_code(text: str) -> address.Address:
     Forgives spaces, small letters and a missing label; never a wrong check character.
     """
     plain = text.strip().upper().removeprefix(_LABEL).lstrip("- ")
-    return address.read(plain)
+    try:
+        return address.read(plain)
+    except Malformed:
+        raise Malformed(
+            f"a code is {_LABEL}, 6 digits, 16 letters or digits and 2 check characters: one of them is wrong"
+        ) from None
 
 
 # -- rules -----------------------------------------------------------------------------------------------------------

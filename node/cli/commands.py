@@ -23,6 +23,7 @@ MODULES = {
     "award": "award",
     "transfer": "transfer",
     "quote": "transfer",
+    "redeem": "redeem",
     "peers": "peers",
     "recovery": "recovery",
     "claims": "claims",

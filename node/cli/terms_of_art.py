@@ -29,6 +29,16 @@ _WORDS_ZH = {
     "repay": "归还垫付",
     "transfer_out": "转出",
     "transfer_in": "转入",
+    "roaming": "异地兑换",
+    "roaming_back": "异地兑换退回",
+    "requested": "已请求",
+    "authorised": "已预授权",
+    "capturing": "请款中",
+    "releasing": "解除中",
+    "captured": "已兑换",
+    "part_captured": "部分兑换",
+    "released": "已解除",
+    "ended": "已失效",
     "arrived": "到达待审",
     "reversal_asked": "对方请求冲正",
     "reversal_refused": "冲正被拒",
@@ -51,6 +61,10 @@ _WORDS_ZH = {
     "abandoned": "备份属于已放弃的历史",
     "unused": "未启用",
 }
+
+
+_LEAVES = frozenset({"spend", "expiry", "transfer_out", "repay", "roaming"})
+"""Kinds of lines of a history that take points from the account."""
 
 
 def word(code: str | None) -> str:
@@ -78,4 +92,4 @@ def when(text: str | None) -> str:
 def signed(entry: Mapping[str, object]) -> str:
     """The amount of a line of history, with its sign."""
     amount = int(str(entry["amount"]))
-    return f"{'-' if entry['kind'] in ('spend', 'expiry', 'transfer_out', 'repay') else '+'}{abs(amount):,}"
+    return f"{'-' if entry['kind'] in _LEAVES else '+'}{abs(amount):,}"

@@ -151,11 +151,16 @@ class Account(Answer, frozen=True):
     lots_more: int
 
 
-EntryKind = Literal["award", "spend", "expiry", "transfer_out", "transfer_in", "advance", "repay"]
+EntryKind = Literal[
+    "award", "spend", "expiry", "transfer_out", "transfer_in", "advance", "repay", "roaming", "roaming_back"
+]
 
 
 class Entry(Answer, frozen=True):
-    """One line of a history. A transfer has one line; how it ended is in its `state`."""
+    """One line of a history. A transfer has one line; how it ended is in its `state`.
+
+    A purchase away from home has one for what was held and, where not all was spent, one for what came back.
+    """
 
     no: int
     at: datetime

@@ -26,6 +26,7 @@ from node.web import (
     region,
     requests,
     reviews,
+    roaming,
     transfers,
 )
 from node.web.desk import Desk
@@ -39,6 +40,7 @@ ROUTES: tuple[Route, ...] = (
     *points.ROUTES,
     *transfers.ROUTES,
     *reviews.ROUTES,
+    *roaming.ROUTES,
     *events.ROUTES,
     *claims.ROUTES,
     *region.ROUTES,
