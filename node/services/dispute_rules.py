@@ -24,7 +24,14 @@ class Rules(NamedTuple):
 def rules_with(office: Office, peer: int, batch: Batch) -> Rules:
     """Asked alike on both sides. The roster's coordinator is asked where the agreement names nobody."""
     fallback = _coordinator(office, peer)
-    return Rules(WINDOW_DAYS, dispute.ANSWER_DAYS, dispute.DECIDE_DAYS, fallback, fallback)
+    found = office.agreements.by(peer, batch.today)
+    if found is None:
+        return Rules(WINDOW_DAYS, dispute.ANSWER_DAYS, dispute.DECIDE_DAYS, fallback, fallback)
+    terms = found.agreement
+    return Rules(
+        terms.dispute_days, max(1, terms.dispute_answer_days), max(1, terms.dispute_ruling_days),
+        terms.mediator or fallback, terms.arbitrator or fallback,
+    )  # fmt: skip
 
 
 def _coordinator(office: Office, peer: int) -> int:
