@@ -35,7 +35,8 @@ def terms(region: TestRegion, **changes: Any) -> Agreement:
     honoured = (Honoured(kind=HOURS), FOUR_ARE_THREE, Honoured(kind=HONOUR))
     made = Agreement(
         federation=region.office.roster.federation, environment=region.office.roster.environment,
-        id=b"agreement A to B", region_a=A, region_b=B, valid_from=20260101, a_to_b=Direction(honoured=honoured), b_to_a=Direction(),
+        id=b"agreement A to B", region_a=A, region_b=B, valid_from=20260101,
+        a_to_b=Direction(honoured=honoured), b_to_a=Direction(),
         features=frozenset({Feature.ATTESTATION}),
     )  # fmt: skip
     return replace(made, **changes)
