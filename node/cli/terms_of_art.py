@@ -31,6 +31,7 @@ _WORDS_ZH = {
     "transfer_in": "转入",
     "roaming": "异地兑换",
     "roaming_back": "异地兑换退回",
+    "penalty": "扣分",
     "requested": "已请求",
     "authorised": "已预授权",
     "capturing": "请款中",
@@ -42,6 +43,7 @@ _WORDS_ZH = {
     "arrived": "到达待审",
     "reversal_asked": "对方请求冲正",
     "reversal_refused": "冲正被拒",
+    "clawed_back": "已追回",
     "spendable": "可用",
     "provisional": "待确认",
     "expired": "已过期",
@@ -63,7 +65,7 @@ _WORDS_ZH = {
 }
 
 
-_LEAVES = frozenset({"spend", "expiry", "transfer_out", "repay", "roaming"})
+_LEAVES = frozenset({"spend", "expiry", "transfer_out", "repay", "roaming", "penalty"})
 """Kinds of lines of a history that take points from the account."""
 
 

@@ -28,7 +28,7 @@ from node.services.command import handles, once, wish_once
 from node.services.frozen import check_free
 from node.services.office import Office, digest_of
 from node.services.transfer import EventKind, check_status, hold
-from node.store import bulk, schema
+from node.store import bulk, clawbacks, schema
 from node.store.batch import Batch, Wishes
 
 _DAY_MS = 86_400_000
@@ -82,6 +82,8 @@ def _ask(command: AskReversal, request: bytes, digest: bytes, office: Office, ba
         raise Refused(Reason.TRANSFER_UNKNOWN, "no outgoing transfer has this id")
     if original.state != State.POSTED or original.purpose == Purpose.REVERSAL:
         raise Refused(Reason.WRONG_STATE, "only an accepted transfer that is no reversal itself can be reversed")
+    if clawbacks.of_transfer(batch.conn, original.id, original.destination, mine=True):
+        raise Refused(Reason.WRONG_STATE, "the transfer was clawed back, or is claimed: it is not reversed besides")
     check_status(office, original.destination, Matter.REVERSE_REQUEST)
     check_free(original, office, batch)
     _check_window(original, office, batch)
@@ -107,6 +109,22 @@ def _check_window(original: Transfer, office: Office, batch: Batch) -> None:
         raise Refused(Reason.TOO_LATE, f"a transfer can be reversed for {days} days")
 
 
+def check_past(original: Transfer, office: Office, batch: Batch) -> None:
+    """Whether a transfer cannot be reversed any more. Raises Refused(WRONG_STATE) where it can, or is."""
+    r = schema.reversal
+    asked = select(r.c.state).where(r.c.transfer == original.no, r.c.asked_by_me.is_(True))
+    states = set(batch.conn.scalars(asked))
+    if states & {int(ReversalState.ASKED), int(ReversalState.GRANTED)}:
+        raise Refused(Reason.WRONG_STATE, "it was asked to come back: wait for the answer")
+    if int(ReversalState.REFUSED) in states:
+        return
+    try:
+        _check_window(original, office, batch)
+    except Refused:
+        return
+    raise Refused(Reason.WRONG_STATE, "it can still be reversed: ask for that first")
+
+
 def hear_request(peer: int, frame: Frame, cites: bytes, number: int, office: Office, batch: Batch) -> journal.Decision:
     """At the destination of the original: offer all of it back, or refuse."""
     original = batch.transfers.get((cites, peer))
@@ -114,6 +132,8 @@ def hear_request(peer: int, frame: Frame, cites: bytes, number: int, office: Off
         if original is None or original.destination != office.me:
             raise Refused(Reason.TRANSFER_UNKNOWN)
         if original.state != State.ACCEPTED:
+            raise Refused(Reason.WRONG_STATE)
+        if clawbacks.of_transfer(batch.conn, original.id, peer, mine=False):
             raise Refused(Reason.WRONG_STATE)
         _check_window(original, office, batch)
         check_free(original, office, batch)

@@ -39,6 +39,7 @@ class EventKind(IntEnum):
     REFUSED = 5  # an incoming one was refused
     REVERSAL_ASKED = 6  # the source of an accepted one wants it back
     REVERSAL_REFUSED = 7  # the destination will not send it back
+    CLAWED_BACK = 8  # what is left of an incoming one was taken back, wholly or in part
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -32,6 +32,7 @@ from node.services import (
     attestation,
     attestation_end,
     award,
+    clawing,
     consent,
     credential,
     dispute,
@@ -78,9 +79,9 @@ FRAMES_PER_PEER = 2 * limits.FRAMES_PER_ENVELOPE
 """Frames of one peer taken into one transaction, unless one envelope has more."""
 
 REGISTERED = (
-    account, address, attestation, attestation_end, award, consent, credential, dispute, expiry, fact, handshake,
-    history, identify, offer, penalty, receive, repair, resolution, reversal, roaming, roaming_again, roaming_ends,
-    share, spend, transfer, void, withdrawal,
+    account, address, attestation, attestation_end, award, clawing, consent, credential, dispute, expiry, fact,
+    handshake, history, identify, offer, penalty, receive, repair, resolution, reversal, roaming, roaming_again,
+    roaming_ends, share, spend, transfer, void, withdrawal,
 )  # fmt: skip
 """The modules whose commands this writer takes."""
 

@@ -24,7 +24,9 @@ DirectionWord = Literal["outgoing", "incoming"]
 # What they get.
 AnyState = Literal["held", "posted", "voided", "offered", "in_review", "accepted", "refused"]
 AnyPurpose = Literal["relocation", "guest_award", "activity", "donation", "reversal"]
-AnyEvent = Literal["posted", "voided", "arrived", "accepted", "refused", "reversal_asked", "reversal_refused"]
+AnyEvent = Literal[
+    "posted", "voided", "arrived", "accepted", "refused", "reversal_asked", "reversal_refused", "clawed_back"
+]
 AnyReversal = Literal["asked", "granted", "refused"]
 AnyAccount = AccountWord
 CauseWord = Literal["revoked_key", "fork", "estate", "clawback", "reversal", "dispute"]
@@ -55,6 +57,7 @@ EVENTS: dict[int, AnyEvent] = {
     EventKind.REFUSED: "refused",
     EventKind.REVERSAL_ASKED: "reversal_asked",
     EventKind.REVERSAL_REFUSED: "reversal_refused",
+    EventKind.CLAWED_BACK: "clawed_back",
 }
 REVERSALS: dict[int, AnyReversal] = {
     ReversalState.ASKED: "asked",
