@@ -12,6 +12,7 @@ from rich.progress import Progress
 
 from benchmarks import (
     backlog,
+    deciding,
     flooding,
     floor,
     idle_peers,
@@ -48,13 +49,32 @@ class Extent:
     lost: int
     """Messages of each recovery."""
     greetings: int
+    decisions: int
 
 
 FULL = Extent(
-    rounds=5, seconds=5.0, outages=2, floods=3, openings=5, proofs=50, recoveries=2, lost=1_000_000, greetings=3
+    rounds=5,
+    seconds=5.0,
+    outages=2,
+    floods=3,
+    openings=5,
+    proofs=50,
+    recoveries=2,
+    lost=1_000_000,
+    greetings=3,
+    decisions=50,
 )
 QUICK = Extent(
-    rounds=2, seconds=2.0, outages=1, floods=1, openings=3, proofs=25, recoveries=1, lost=60_000, greetings=1
+    rounds=2,
+    seconds=2.0,
+    outages=1,
+    floods=1,
+    openings=3,
+    proofs=25,
+    recoveries=1,
+    lost=60_000,
+    greetings=1,
+    decisions=10,
 )
 
 
@@ -72,6 +92,7 @@ class Measured:
     greetings: list[Greeted] = field(default_factory=list)
     openings: list[Opened] = field(default_factory=list)
     proofs: list[Figure] = field(default_factory=list)
+    decisions: list[Figure] = field(default_factory=list)
 
 
 class Session:
@@ -107,6 +128,9 @@ class Session:
             found.openings += opening.run(directory, extent.openings, told)
         with self._bar("proofs over a long log", proofs.MESSAGES) as told:
             found.proofs += proofs.measure(directory, runs=extent.proofs, told=told)
+        with self._bar("deciding under an agreement", extent.decisions) as told:
+            found.decisions += deciding.measure(extent.decisions)
+            told(extent.decisions)
 
     def _in_turns(self, steps: Mapping[str, Callable[[], None]]) -> None:
         with self._bar("", self._extent.rounds * len(steps)) as told:

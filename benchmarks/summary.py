@@ -85,3 +85,4 @@ def _rest(found: Measured) -> Iterator[Figure]:
         yield figure("open_region_s", "s", [opened.seconds for opened in openings])
         yield figure("open_region_memory_mb", "MiB", [opened.peak_mb for opened in openings])
     yield from found.proofs
+    yield from found.decisions
