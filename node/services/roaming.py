@@ -19,7 +19,7 @@ from node.ledger import journal
 from node.ledger.accounts import RECOVERY, AccountKind, AccountState, clearing
 from node.ledger.lots import Lot
 from node.ledger.postings import Phase
-from node.services import history, roaming_terms, topics
+from node.services import history, penalty, roaming_terms, topics
 from node.services.advance import choose_or_advance
 from node.services.booking import Booking
 from node.services.command import account_of, handles
@@ -85,18 +85,20 @@ def hear_authorise(heard: topics.Heard, office: Office, batch: Batch) -> journal
     roaming.check_terms(frame, body, terms)
     if frame.category not in batch.books.categories:
         raise Refused(Reason.CATEGORY_NOT_MAPPED)
-    _check_whole(frame.amount, office, batch)
+    against = _recovering(frame.amount, office, batch)
+    roaming_terms.check(office, office.me, heard.peer, frame.category, frame.amount, batch, found=against)
     account = _present(body.code, batch)
     _hold(heard, account, terms.min_evidence, office, batch)
     return topics.accept(heard, office, batch, _pack(account.name))
 
 
-def _check_whole(units: int, office: Office, batch: Batch) -> None:
-    """A counter is answered at once, and may ask again under a new id. Raises Refused(REGION_RECOVERING)."""
+def _recovering(units: int, office: Office, batch: Batch) -> int:
+    """Why the region may not debit so much now, 0 = it may. A counter is answered at once, and may ask again."""
     try:
         history.check_debit(batch, office, units)
     except Recovering:
-        raise Refused(Reason.REGION_RECOVERING) from None
+        return int(Reason.REGION_RECOVERING)
+    return 0
 
 
 def _present(code: bytes, batch: Batch) -> Account:
@@ -121,6 +123,7 @@ def _hold(heard: topics.Heard, account: Account, evidence: int, office: Office, 
     category = batch.books.categories[frame.category]
     lots = choose_or_advance(batch, office, account, category, frame.amount, min_evidence=evidence)
     roaming.check_until(body.until_ms, batch.now_ms)
+    penalty.check_none(batch, account.no)
     _book_hold(heard, account, lots, office, batch)
     history.debited(batch, frame.amount)
 
