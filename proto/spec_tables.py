@@ -11,15 +11,16 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from enum import IntEnum
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent))
 
-from gateway.protocol import limits, standing, transfer  # noqa: E402  (the path above comes first)
+from gateway.protocol import attestation, limits, standing, transfer  # noqa: E402  (the path above comes first)
 from gateway.protocol.values import Reason, Status  # noqa: E402
 
 SPEC = HERE / "SPEC.md"
@@ -125,11 +126,20 @@ def reasons_table() -> str:
 
 def states_table() -> str:
     """The life of a transfer, as a diagram."""
-    sides = {"source": lambda s: s < 10, "destination": lambda s: s > 10}
+    return _life(transfer.TRANSITIONS, {"source": lambda s: s < 10, "destination": lambda s: s > 10})
+
+
+def attestations_table() -> str:
+    """The life of an attestation."""
+    return _life(attestation.TRANSITIONS, {"home": lambda s: s < 10, "asking": lambda s: s > 10})
+
+
+def _life(moves: Mapping[tuple[Any, Any], Any], sides: Mapping[str, Callable[[int], bool]]) -> str:
+    """A table of states as a diagram, one box for each side."""
     lines = ["```mermaid", "stateDiagram-v2"]
     for side, is_of in sides.items():
         lines.append(f"    state {side} {{")
-        rows = [(a, e, b) for (a, e), b in transfer.TRANSITIONS.items() if is_of(a)]
+        rows = [(a, e, b) for (a, e), b in moves.items() if is_of(a)]
         entered = {b for _, _, b in rows}
         left = {a for a, _, _ in rows}
         lines += [f"        [*] --> {_state(a)}" for a in sorted(left - entered)]
@@ -158,6 +168,7 @@ def _passing(status: Status, matter: standing.Matter, ways: list[standing.Way]) 
 
 TABLES: dict[str, Callable[[], str]] = {
     "states": states_table,
+    "attestations": attestations_table,
     "reasons": reasons_table,
     "statuses": statuses_table,
     "limits": limits_table,
