@@ -25,6 +25,7 @@ from node.errors import NotSealer
 from node.region import LocalRegion
 from node.seat import ASLEEP_S
 from node.services import doubled, founding, key_turn
+from node.services.dispute_ends import SweepDisputes
 from node.services.exchange import Exchange
 from node.services.expiry import Sweep
 from node.services.office import Office
@@ -202,6 +203,9 @@ class Node:
                     (swept,) = await self.submit([SweepAuthorisations()])
                     if swept.released or swept.asked:
                         log.info("authorisations_over", released=swept.released, asked=swept.asked)
+                    (asked_back,) = await self.submit([SweepDisputes()])
+                    if asked_back:
+                        log.info("disputes_asked_back", transfers=asked_back)
             except Exception as error:
                 log.error("release_failed", error=type(error).__name__)
             await asyncio.sleep(RELEASE_EVERY_S)

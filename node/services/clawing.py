@@ -215,6 +215,15 @@ def _ask_back(command: TakeBack, id_: bytes, office: Office, batch: Batch) -> st
     return ""
 
 
+def ask_for_dispute(original: Transfer, id_: bytes, office: Office, batch: Batch) -> bool:
+    """Ask back, under this id, as much as disputes about a transfer have ended with. False where nothing is left."""
+    left = _first(_left(original, office, batch), _settled(original, batch))
+    if left:
+        body = Clawback(original.id, int(Cause.DISPUTE), office.me, "", id_, left)
+        hops.ask(body, original, id_, None, office, batch)
+    return bool(left)
+
+
 def _left(original: Transfer, office: Office, batch: Batch) -> tuple[Share, ...]:
     """All blocks of a transfer that were not asked for before."""
     seen = tracing.view(batch, [original.balance or 0])

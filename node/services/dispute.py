@@ -35,7 +35,7 @@ class Open:
     peer: int
     matter: Matter
     id: bytes
-    region: int  # whose it is: gateway.protocol.dispute.Opening
+    region: int = 0  # whose it is: gateway.protocol.dispute.Opening; 0 = whichever of the two it is known as
     amount: int = 0  # smallest units of that region's category; 0 = all of it
     cause: int = 0  # of a claim
     reference: str = ""
@@ -99,13 +99,27 @@ def _open(command: Open, id_: bytes, digest: bytes, office: Office, batch: Batch
         int(command.matter), command.id, command.region, command.cause, "", command.amount, command.peer,
         agreed.mediator, agreed.arbitrator, agreed.answer_days, agreed.decide_days,
     )  # fmt: skip
-    known = disputed.look(opening, office.me, command.peer, office, batch)
-    opening = opening._replace(category=known.category, amount=command.amount or known.amount)
+    opening = _found(opening, office, batch)
     disputed.check(opening, office.me, command.peer, agreed.window_days, office, batch)
     step = _step(office, batch, id_, Act.OPEN, number=0, previous=b"", reference=command.reference, opening=opening)
     rules.judge_opening(step, batch.today)
     row = chain.row_of(step, command.peer, State.ASKED, batch)
     chain.open_with(row, _sign(step, office), chain.sealed(id_, digest), office, batch)
+
+
+def _found(opening: Opening, office: Office, batch: Batch) -> Opening:
+    """The same, with what the command leaves out: whose it is, its category, and all of it."""
+    regions = (opening.region,) if opening.region else (office.me, opening.respondent)
+    for region in regions:
+        named = opening._replace(region=region)
+        try:
+            known = disputed.look(named, office.me, opening.respondent, office, batch)
+        except Refused as refusal:
+            if refusal.reason is not Reason.TRANSFER_UNKNOWN or region == regions[-1]:
+                raise
+            continue
+        return named._replace(category=known.category, amount=opening.amount or known.amount)
+    raise Refused(Reason.TRANSFER_UNKNOWN)
 
 
 @handles(Say, _wishes)

@@ -20,7 +20,7 @@ from gateway.protocol.standing import Matter as Passage
 from gateway.protocol.standing import objection
 from gateway.protocol.values import Kind, Reason, Signed
 from node.ledger import journal
-from node.services import disputed, frozen, topics
+from node.services import dispute_ends, disputed, frozen, topics
 from node.services.command import freeze
 from node.services.dispute_rules import Rules, rules_with
 from node.services.office import Office
@@ -265,7 +265,7 @@ def _answered_step(asked: topics.Asked, heard: topics.Heard, office: Office, bat
     if request_id(signed.payload, row.peer) != asked.id:
         return
     if heard.frame.kind == Kind.ACCEPT:
-        take(row, signed, bodies.decode_statement(signed), office, batch)
+        dispute_ends.ask_back(take(row, signed, bodies.decode_statement(signed), office, batch), office, batch)
     else:
         disputes.change(batch.conn, row._replace(pending=None, reason=asked.reason))
 

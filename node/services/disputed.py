@@ -18,7 +18,7 @@ from node.ledger.transfers import Transfer
 from node.services import claim, offer
 from node.services.frozen import find_transfer, release
 from node.services.office import Office
-from node.store import authorisations, disputes, schema
+from node.store import authorisations, clawbacks, disputes, schema
 from node.store.batch import Batch
 from node.store.disputes import Stored
 
@@ -81,7 +81,11 @@ def _transfer(opening: Opening, peer: int, office: Office, batch: Batch) -> Know
         raise Refused(Reason.WRONG_STATE, "the transfer was reversed already")
     if found.state == TransferState.ACCEPTED and not _is_final(found, batch):
         raise Refused(Reason.WRONG_STATE, "its source does not know yet that it was accepted: open it again")
-    return Known(found.category, found.amount, found.rate_q, found.decided_ms)
+    asked = clawbacks.of_transfer(batch.conn, found.id, peer, mine=found.source == office.me)
+    left = found.amount - sum(row.blocks for row in asked) * found.rate_q
+    if not left:
+        raise Refused(Reason.WRONG_STATE, "all of the transfer was clawed back already, or is claimed")
+    return Known(found.category, left, found.rate_q, found.decided_ms)
 
 
 def _came_back(id_: bytes, batch: Batch) -> bool:
@@ -167,7 +171,8 @@ def conclude(row: Stored, record: Record, office: Office, batch: Batch) -> Store
 
 
 def _send_back(row: Stored, record: Record, office: Office, batch: Batch) -> Stored:
-    """The source claws back as many blocks as were settled for; until it does, the destination keeps them frozen."""
+    """The source claws back as many blocks as were settled for (:mod:`node.services.dispute_ends`); until it does, the
+    destination keeps them frozen. What was not accepted yet is refused, all of it."""
     found = find_transfer(row.about, row.whose, batch)
     if found is None:
         return row

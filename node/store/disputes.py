@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, Row, insert, select, update
@@ -88,6 +89,13 @@ def after(
     if only_open:
         query = query.where(d.c.state.in_([int(state) for state in OPEN]))
     return [_stored(row) for row in conn.execute(query)]
+
+
+def ended(conn: Connection, whose: int, matter: Matter, states: Collection[State]) -> list[Stored]:
+    """Disputes about things of a region's own that have ended so."""
+    d = _TABLE
+    wanted = (d.c.whose == whose, d.c.about_kind == int(matter), d.c.state.in_([int(state) for state in states]))
+    return [_stored(row) for row in conn.execute(select(d).where(*wanted).order_by(d.c.at_ms, d.c.id))]
 
 
 encode, decode = codec.encode_signed, codec.decode_signed

@@ -16,10 +16,13 @@ from node.web import (
     accounts,
     attestations,
     claims,
+    consents,
+    disputes,
     drill,
     events,
     health,
     limits,
+    penalties,
     points,
     quarantine,
     recovery,
@@ -32,7 +35,7 @@ from node.web import (
 from node.web.desk import Desk
 from node.web.ports import NodeLike
 from node.web.problems import wrong
-from node.web.routes import Call, Route, read_body, read_path, read_query
+from node.web.routes import Call, Route, check_no_number, read_body, read_path, read_query
 
 ROUTES: tuple[Route, ...] = (
     *accounts.ROUTES,
@@ -43,6 +46,9 @@ ROUTES: tuple[Route, ...] = (
     *roaming.ROUTES,
     *events.ROUTES,
     *claims.ROUTES,
+    *disputes.ROUTES,
+    *consents.ROUTES,
+    *penalties.ROUTES,
     *region.ROUTES,
     *recovery.ROUTES,
     *drill.ROUTES,
@@ -93,12 +99,15 @@ def _read_document() -> bytes:
 
 def _bound(desk: Desk, route: Route) -> Handler:
     async def handle(request: web.Request) -> web.StreamResponse:
+        check_no_number(request)
         token = _NOBODY
         if route.scope is not None:
             token = await desk.tokens.check(request.headers.get("Authorization"), route.scope)
         query: Any = read_query(request, route.query) if route.query is not requests.NoQuery or request.query else None
         path = read_path(request, route)
-        body = await read_body(request, route.body) if route.body is not None else None
+        body = None
+        if route.body is not None:
+            body = await read_body(request, route.body, takes_number=route.takes_number)
         answer: web.StreamResponse = await route.handler(
             Call(desk=desk, request=request, token=token, query=query, body=body, path=path)
         )

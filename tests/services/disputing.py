@@ -29,6 +29,7 @@ def coordinated(**terms: Any) -> Pair:
 
 def founded(stores: Any = (), **terms: Any) -> Pair:
     """The regions, their channels open, and nothing in them."""
+
     def roles(region: Region) -> Region:
         return replace(region, roles=(COORDINATOR,)) if region.code == C else region
 

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import pytest
+from sqlalchemy import select
 
 from gateway.protocol.dispute import Act, State
 from gateway.protocol.errors import Refused
 from gateway.protocol.values import Reason
+from node.services.claim import Cause
+from node.services.dispute_ends import SweepDisputes
 from node.services.reversal import AskReversal
 from node.services.spend import Spend
+from node.store import schema
 from tests.federation import Pair
 from tests.services.delivery import A, B, C
 from tests.services.disputing import agree, at, coordinated, disputed, later, moved, opening, says, sound, word
@@ -77,6 +81,48 @@ def test_a_disputed_transfer_is_not_reversed(three: Pair) -> None:
     transfer = moved(three)
     disputed(three, transfer)
     refused(three, A, AskReversal(client="c", key="r", transfer=transfer), Reason.DISPUTED)
+
+
+def in_claims(made: Pair, region: int) -> list[tuple[int, str, int, bool]]:
+    """What is in suspense: peer, cause, amount, and whether it is owed to this region."""
+    with made.regions[region].store.read() as conn:
+        return [
+            (row.peer, Cause(row.cause).name, row.amount, bool(row.mine)) for row in conn.execute(select(schema.claim))
+        ]
+
+
+@pytest.mark.parametrize("by", [A, B])
+def test_an_upheld_dispute_sends_back_what_is_unspent_and_the_rest_is_owed(three: Pair, by: int) -> None:
+    transfer = moved(three)
+    three.regions[B].one(Spend(client="c", key="s", account="B", category="moral", amount=15))
+    dispute = disputed(three, transfer, by)
+    says(three, A if by == B else B, dispute, Act.CONCEDE)
+    assert agree(three, dispute) is State.UPHELD
+    assert points(three.regions[B], "B")[0] == 0
+    three.regions[A].one(SweepDisputes())
+    three.pump()
+    assert points(three.regions[B], "B") == (0, 0, 0)
+    assert at(three, B, dispute).hold is None
+    assert in_claims(three, A) == [(B, "DISPUTE", 10, True)]
+    assert in_claims(three, B) == [(A, "DISPUTE", 15, False)]
+    three.regions[A].one(SweepDisputes())
+    three.pump()
+    assert len(in_claims(three, A)) == 1
+    sound(three)
+
+
+def test_a_settlement_sends_back_no_more_than_was_agreed(three: Pair) -> None:
+    transfer = moved(three)
+    dispute = disputed(three, transfer, B)
+    says(three, A, dispute, Act.PROPOSE, amount=10)
+    says(three, B, dispute, Act.AGREE)
+    assert agree(three, dispute) is State.SETTLED
+    assert points(three.regions[B], "B") == (0, 60, 0)
+    three.regions[A].one(SweepDisputes())
+    three.pump()
+    assert points(three.regions[B], "B") == (45, 0, 0)
+    assert in_claims(three, A) == in_claims(three, B) == []
+    sound(three)
 
 
 def test_nothing_is_disputed_twice(three: Pair) -> None:

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from gateway.protocol.dispute import OPEN, Act
 from gateway.protocol.errors import Refused
+from node.services.dispute_ends import SweepDisputes
 from tests.services.delivery import A, B, C
 from tests.services.disputing import agree, at, coordinated, disputed, later, moved, sound, word
 from tests.services.ledger import points
@@ -50,6 +51,8 @@ def test_whatever_is_said_at_once_both_sides_hold_the_same_steps(steps: list[Sai
         if said.days:
             three.pump()  # a message that is days under way is not taken
             later(three, said.days)
+    three.pump()
+    three.regions[A].one(SweepDisputes())
     three.pump()
     if agree(three, dispute) in OPEN:
         assert points(three.regions[B], "B") == (0, 60, 0)
