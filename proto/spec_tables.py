@@ -20,7 +20,14 @@ from typing import Any
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent))
 
-from gateway.protocol import attestation, limits, standing, transfer  # noqa: E402  (the path above comes first)
+from gateway.protocol import (  # noqa: E402  (the path above comes first)
+    agreement_life,
+    attestation,
+    limits,
+    roaming,
+    standing,
+    transfer,
+)
 from gateway.protocol.values import Reason, Status  # noqa: E402
 
 SPEC = HERE / "SPEC.md"
@@ -134,6 +141,11 @@ def attestations_table() -> str:
     return _life(attestation.TRANSITIONS, {"home": lambda s: s < 10, "asking": lambda s: s > 10})
 
 
+def authorisations_table() -> str:
+    """The life of an authorisation, the same at both ends."""
+    return _life(roaming.TRANSITIONS, {"both": lambda _s: True})
+
+
 def _life(moves: Mapping[tuple[Any, Any], Any], sides: Mapping[str, Callable[[int], bool]]) -> str:
     """A table of states as a diagram, one box for each side."""
     lines = ["```mermaid", "stateDiagram-v2"]
@@ -147,6 +159,11 @@ def _life(moves: Mapping[tuple[Any, Any], Any], sides: Mapping[str, Callable[[in
         lines += [f"        {_state(b)} --> [*]" for b in sorted(entered - left)]
         lines.append("    }")
     return "\n".join([*lines, "```"])
+
+
+def agreements_table() -> str:
+    """The life of a version of an agreement, the same at both regions."""
+    return _life(agreement_life.TRANSITIONS, {"both": lambda _: True})
 
 
 def _state(state: IntEnum) -> str:
@@ -169,9 +186,11 @@ def _passing(status: Status, matter: standing.Matter, ways: list[standing.Way]) 
 TABLES: dict[str, Callable[[], str]] = {
     "states": states_table,
     "attestations": attestations_table,
+    "authorisations": authorisations_table,
     "reasons": reasons_table,
     "statuses": statuses_table,
     "limits": limits_table,
+    "agreement_states": agreements_table,
 }
 
 
