@@ -68,7 +68,7 @@ def mentions_number(text: str) -> bool:
         return False
     if not text.isascii():
         text = unicodedata.normalize("NFKC", text)  # full-width digits are digits
-    text = _MADE_BY_MACHINE.sub("", text)
+    text = _MADE_BY_MACHINE.sub(" ", text)
     eighteen = _EIGHTEEN.finditer(text)
     if any(_checks(found[0]) and _born(found[0][6:14]) for found in eighteen):
         return True

@@ -32,6 +32,7 @@ SCOPES = {
     "transfer": "send points to other regions, cancel, ask for them back",
     "review": "accept or refuse what waits for a clerk",
     "attest": "keep facts about residents, share them, ask other regions for them, revoke, issue credentials",
+    "penalty": "tell residents of penalties, record appeals, decide and apply",
     "operate": "book expiries, dial peers again",
     "recovery": "after a restore: repeat what was done, say that it was, accept risks",
     "admin": "everything",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from aiohttp import web
 
-from node.ledger.accounts import CLEARING, ISSUER, RECOVERY, REDEEMED
+from node.ledger.accounts import CLEARING, ISSUER, PENALTY, RECOVERY, REDEEMED
 from node.ledger.postings import Phase
 from node.services import account as service
 from node.services import address
@@ -117,6 +117,8 @@ def _kind(entry: query.Entry) -> answers.EntryKind:
         return "transfer_out"
     if entry.phase == Phase.PROVISIONAL:
         return "transfer_in"
+    if entry.other == PENALTY:
+        return "penalty"
     if entry.other == ISSUER:
         return "award"
     if entry.other == RECOVERY:

@@ -142,6 +142,20 @@ FAULTS: dict[str, Advice] = {
         "请给出 Idempotency-Key 头或 key 字段；同一件事永远用同一个键。",
         "Give an Idempotency-Key header or a field `key`: one key per thing to do, the same whenever it is repeated.",
     ),
+    "identity_number": Advice(
+        422, "含有身份证号码", "There is an identity number in it",
+        "请删去号码，改用本地区系统自己的名称；身份比对只用 PUT /v1/accounts/…/identity。",
+        "Leave the number out and use the regional system's own name; residents are identified at "
+        "PUT /v1/accounts/…/identity only.",
+    ),
+    "consent_unknown": Advice(
+        404, "没有该同意记录", "There is no such consent",
+        "请核对编号：GET /v1/accounts/…/consents。", "Check the reference: GET /v1/accounts/…/consents.",
+    ),
+    "penalty_unknown": Advice(
+        404, "没有该扣分记录", "There is no such penalty",
+        "请核对编号：GET /v1/penalties。", "Check the id: GET /v1/penalties.",
+    ),
     "token_missing": Advice(
         401, "缺少令牌", "A bearer token is needed",
         "请带上 Authorization: Bearer …；用 hutong token create 取得令牌。",

@@ -152,7 +152,16 @@ class Account(Answer, frozen=True):
 
 
 EntryKind = Literal[
-    "award", "spend", "expiry", "transfer_out", "transfer_in", "advance", "repay", "roaming", "roaming_back"
+    "award",
+    "spend",
+    "expiry",
+    "transfer_out",
+    "transfer_in",
+    "advance",
+    "repay",
+    "roaming",
+    "roaming_back",
+    "penalty",
 ]
 
 

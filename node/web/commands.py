@@ -12,6 +12,7 @@ from typing import Any, Generic, NoReturn, TypeVar
 import msgspec
 from aiohttp import web
 
+from gateway.protocol.identity import bytes_mention_number
 from gateway.protocol.limits import AMOUNT_MAX
 from node.web import limits
 from node.web.problems import Wrong, undecodable, wrong
@@ -109,8 +110,9 @@ def units(amount: int | str) -> int:
 async def _bulk(call: Call, deed: Deed[Any, Any, Any], where: str) -> web.Response:
     if HEADER in call.request.headers:
         raise Wrong("bad_field", f"in bulk every line has its own `key`, and {HEADER} is not used", field="key")
-    lines = split(await read_all(call.request))
-    commands, failed = prepare(lines, deed, call.token.name, where)
+    data = await read_all(call.request)
+    lines, suspect = split(data), bytes_mention_number(data)
+    commands, failed = prepare(lines, deed, call.token.name, where, suspect=suspect)
     commands = as_replayed(call, deed, commands)
     answers = await call.desk.submit(commands) if commands else []
     return web.Response(body=_encode_lines(lay_out(answers, failed, deed, where)), content_type=NDJSON)
@@ -128,10 +130,15 @@ def split(data: bytes) -> list[bytes]:
     return lines
 
 
-def prepare(lines: Sequence[bytes], deed: Deed[B, C, Any], client: str, where: str) -> tuple[list[C], dict[int, Wrong]]:
-    """The commands of the lines that are well, and what is wrong with the others, by number from 1."""
+def prepare(
+    lines: Sequence[bytes], deed: Deed[B, C, Any], client: str, where: str, *, suspect: bool = False
+) -> tuple[list[C], dict[int, Wrong]]:
+    """The commands of the lines that are well, and what is wrong with the others, by number from 1.
+
+    `suspect`: there is an identity number somewhere.
+    """
     decode, make = deed.decode, deed.make
-    if max(map(len, lines)) <= limits.LINE_BYTES:
+    if not suspect and max(map(len, lines)) <= limits.LINE_BYTES:
         try:
             return [make(decode(line), client) for line in lines], {}
         except Exception:  # noqa: S110 -- looked at below, line by line
@@ -148,6 +155,8 @@ def prepare(lines: Sequence[bytes], deed: Deed[B, C, Any], client: str, where: s
 def _read_line(line: bytes, deed: Deed[B, C, Any], client: str) -> C:
     if len(line) > limits.LINE_BYTES:
         raise Wrong("too_large", f"a line has at most {limits.LINE_BYTES} bytes")
+    if bytes_mention_number(line):
+        raise Wrong("identity_number")
     try:
         body = deed.decode(line)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:

@@ -32,6 +32,7 @@ class Desk:
         self._reading = 0
         self._commands = 0
         self._bell: Bell | None = None
+        self.slow = asyncio.Semaphore(limits.SLOW_IN_FLIGHT)  # for what takes much memory and a processor
         node.on_commit(self._committed)
         node.on_batch(self.metrics.batch)
 

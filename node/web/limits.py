@@ -10,6 +10,8 @@ KEY_CHARACTERS = 128
 NAME_CHARACTERS = 64
 TEXT_CHARACTERS = 64  # as frame.proto allows: what is written here travels
 ADDRESS_CHARACTERS = 64
+CONSENT_CHARACTERS = 128
+PENALTY_CHARACTERS = 256
 CATEGORY_CHARACTERS = 32
 ADDRESS_DAYS = 3_650
 
@@ -23,6 +25,7 @@ WAIT_S = 60.0
 COMMANDS_IN_FLIGHT = 16_384
 READS_IN_FLIGHT = 256
 WAITS_IN_FLIGHT = 1_024
+SLOW_IN_FLIGHT = 2  # roots of identities: 32 MiB and a tenth of a second of a processor each; others wait
 
 READ_THREADS = 4
 # A revoked token is refused after this long at the latest.

@@ -10,19 +10,19 @@ from msgspec import Meta, Struct
 from node.web import limits
 from node.web.words import AccountWord, DirectionWord, EvidenceWord, PurposeWord, StateWord, VerdictWord
 
-_PLAIN = r"^[^\x00-\x1f\x7f]*$(?!\n)"  # no control characters; the end is the end, in any dialect
+PLAIN = r"^[^\x00-\x1f\x7f]*$(?!\n)"  # no control characters; the end is the end, in any dialect
 
 Name = Annotated[
     str,
     Meta(
         min_length=1,
         max_length=limits.NAME_CHARACTERS,
-        pattern=_PLAIN,
+        pattern=PLAIN,
         description="An account's name in the regional system. Never the name or number of a person.",
     ),
 ]
-Category = Annotated[str, Meta(min_length=1, max_length=limits.CATEGORY_CHARACTERS, pattern=_PLAIN)]
-Text = Annotated[str, Meta(max_length=limits.TEXT_CHARACTERS, pattern=_PLAIN, description="No personal data.")]
+Category = Annotated[str, Meta(min_length=1, max_length=limits.CATEGORY_CHARACTERS, pattern=PLAIN)]
+Text = Annotated[str, Meta(max_length=limits.TEXT_CHARACTERS, pattern=PLAIN, description="No personal data.")]
 Key = Annotated[
     str,
     Meta(
@@ -44,7 +44,7 @@ Person = Annotated[
     Meta(
         min_length=1,
         max_length=limits.NAME_CHARACTERS,
-        pattern=_PLAIN,
+        pattern=PLAIN,
         description="Somebody who acts for this region, as its own directory names him; kept for ever.",
     ),
 ]
@@ -53,7 +53,7 @@ Address = Annotated[
     Meta(
         min_length=1,
         max_length=limits.ADDRESS_CHARACTERS,
-        pattern=_PLAIN,
+        pattern=PLAIN,
         description="A receiving address of another region.",
         examples=["330200-7Q3M9KXW2T5RBV0C-4H"],
     ),
@@ -134,7 +134,7 @@ class NewTransfer(Request, frozen=True):
     address: Address
     key: Key = ""
     purpose: PurposeWord = "relocation"
-    consent: Annotated[str, Meta(max_length=limits.TEXT_CHARACTERS, pattern=_PLAIN)] = ""
+    consent: Annotated[str, Meta(max_length=limits.TEXT_CHARACTERS, pattern=PLAIN)] = ""
 
 
 class NewReversal(Request, frozen=True):
@@ -148,14 +148,14 @@ class Verdict(Request, frozen=True):
 
     source: Region
     decision: VerdictWord
-    by: Annotated[str, Meta(min_length=1, max_length=limits.NAME_CHARACTERS, pattern=_PLAIN)]
+    by: Annotated[str, Meta(min_length=1, max_length=limits.NAME_CHARACTERS, pattern=PLAIN)]
 
 
 class TwoPeople(Request, frozen=True):
     """Who decided something that nobody can do alone, and who checked it; both are kept for ever."""
 
-    by: Annotated[str, Meta(min_length=1, max_length=limits.NAME_CHARACTERS, pattern=_PLAIN)]
-    checked_by: Annotated[str, Meta(min_length=1, max_length=limits.NAME_CHARACTERS, pattern=_PLAIN)]
+    by: Annotated[str, Meta(min_length=1, max_length=limits.NAME_CHARACTERS, pattern=PLAIN)]
+    checked_by: Annotated[str, Meta(min_length=1, max_length=limits.NAME_CHARACTERS, pattern=PLAIN)]
 
 
 class SweepOrder(Request, frozen=True):
@@ -193,7 +193,7 @@ class OneTransfer(Request, frozen=True):
 class ByKey(Request, frozen=True):
     """Whose key it is; the caller's own where nothing is said."""
 
-    client: Annotated[str, Meta(min_length=1, max_length=limits.NAME_CHARACTERS, pattern=_PLAIN)] | None = None
+    client: Annotated[str, Meta(min_length=1, max_length=limits.NAME_CHARACTERS, pattern=PLAIN)] | None = None
     wait: Wait = 0.0
 
 

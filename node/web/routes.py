@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import msgspec
 from aiohttp import web
 
+from gateway.protocol.identity import bytes_mention_number, mentions_number
 from node.store.tokens import Token
 from node.web import requests
 from node.web.desk import Desk
@@ -62,6 +63,7 @@ class Route:
     query: type[msgspec.Struct] = requests.NoQuery
     body: type[msgspec.Struct] | None = None
     deed: Deed[Any, Any, Any] | None = None  # can also be called in bulk
+    takes_number: bool = False  # its body is the one place for an identity number
 
     @property
     def places(self) -> list[str]:
@@ -94,9 +96,18 @@ def read_path(request: web.Request, route: Route) -> dict[str, Any]:
     return found
 
 
-async def read_body(request: web.Request, shape: type[T]) -> T:
+def check_no_number(request: web.Request) -> None:
+    """Whether path, query and key are free of identity numbers: they are kept, and repeated in errors. Raises Wrong."""
+    url = request.rel_url
+    if any(map(mentions_number, (url.path, url.query_string, request.headers.get("Idempotency-Key", "")))):
+        raise Wrong("identity_number")
+
+
+async def read_body(request: web.Request, shape: type[T], *, takes_number: bool = False) -> T:
     """The body as a value; an empty one counts as {}. Raises Wrong."""
     data = await read_all(request)
+    if not takes_number and bytes_mention_number(data):
+        raise Wrong("identity_number")
     if not data.strip():
         data = b"{}"
     elif request.content_type != JSON:

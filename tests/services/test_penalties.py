@@ -270,7 +270,7 @@ def test_every_state_that_is_left_has_a_way_out_of_delaying() -> None:
         state: {after for (before, _), after in TRANSITIONS.items() if before == state} for state in PenaltyState
     }
     for state in set(PenaltyState) - ends_:
-        seen, todo = set(), [state]
+        seen, todo = set[PenaltyState](), [state]
         while todo:
             for after in reachable[todo.pop()] - seen:
                 seen.add(after)
