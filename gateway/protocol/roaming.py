@@ -228,9 +228,10 @@ def check_open(found: Authorisation) -> None:
 def heard_capture(found: Authorisation, frame: Frame) -> tuple[Event, Part]:
     """The holder's verdict on a capture. Raises Refused, lowest reason first: the hold stands."""
     part = Part(frame.amount, frame.arriving)
+    blocks, rest = divmod(frame.amount, found.rate_q)
     if (frame.category, frame.becomes) != (found.category, found.becomes):
         raise Refused(Reason.MALFORMED_BODY)
-    if part != blocks_of(frame.arriving, found.rate_p, found.rate_q):
+    if blocks < 1 or rest or blocks * found.rate_p != frame.arriving:
         raise Refused(Reason.MALFORMED_BODY)
     part_of(found, part.arriving)
     check_open(found)
