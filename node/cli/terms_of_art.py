@@ -32,6 +32,34 @@ _WORDS_ZH = {
     "roaming": "异地兑换",
     "roaming_back": "异地兑换退回",
     "penalty": "扣分",
+    "disputed": "异议冻结",
+    "dispute_back": "异议解冻",
+    "transfer": "转移",
+    "authorisation": "异地兑换",
+    "attestation": "证明",
+    "claim": "挂账",
+    "clawback": "追回",
+    "asked": "已提出",
+    "opened": "已受理",
+    "answered": "已答辩",
+    "mediation": "调解中",
+    "advised": "已出具意见",
+    "arbitration": "仲裁中",
+    "upheld": "异议成立",
+    "rejected": "异议不成立",
+    "settled": "已和解",
+    "concede": "承认",
+    "contest": "抗辩",
+    "evidence": "证据",
+    "propose": "提出和解",
+    "agree": "接受和解",
+    "mediate": "提请调解",
+    "arbitrate": "提请仲裁",
+    "opinion": "调解意见",
+    "uphold": "裁定成立",
+    "reject": "裁定不成立",
+    "award_step": "裁定部分成立",
+    "withdraw": "撤回",
     "requested": "已请求",
     "authorised": "已预授权",
     "capturing": "请款中",
@@ -65,7 +93,7 @@ _WORDS_ZH = {
 }
 
 
-_LEAVES = frozenset({"spend", "expiry", "transfer_out", "repay", "roaming", "penalty"})
+_LEAVES = frozenset({"spend", "expiry", "transfer_out", "repay", "roaming", "penalty", "disputed"})
 """Kinds of lines of a history that take points from the account."""
 
 

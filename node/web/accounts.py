@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from aiohttp import web
 
-from node.ledger.accounts import CLEARING, ISSUER, PENALTY, RECOVERY, REDEEMED
+from node.ledger.accounts import CLEARING, DISPUTED, ISSUER, PENALTY, RECOVERY, REDEEMED
 from node.ledger.postings import Phase
 from node.services import account as service
 from node.services import address
@@ -113,6 +113,8 @@ def _entry(entry: query.Entry) -> answers.Entry:
 def _kind(entry: query.Entry) -> answers.EntryKind:
     if entry.transfer is None and entry.other.startswith(CLEARING) and entry.phase in (Phase.HOLD, Phase.VOID):
         return "roaming" if entry.phase == Phase.HOLD else "roaming_back"
+    if entry.other == DISPUTED:
+        return "disputed" if entry.phase == Phase.HOLD else "dispute_back"
     if entry.phase == Phase.HOLD:
         return "transfer_out"
     if entry.phase == Phase.PROVISIONAL:

@@ -161,6 +161,8 @@ EntryKind = Literal[
     "repay",
     "roaming",
     "roaming_back",
+    "disputed",
+    "dispute_back",
     "penalty",
 ]
 
@@ -168,7 +170,8 @@ EntryKind = Literal[
 class Entry(Answer, frozen=True):
     """One line of a history. A transfer has one line; how it ended is in its `state`.
 
-    A purchase away from home has one for what was held and, where not all was spent, one for what came back.
+    A purchase away from home has one for what was held and, where not all was spent, one for what came back; so has
+    what was frozen because it is disputed.
     """
 
     no: int
