@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import getpass
+import sys
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -29,6 +31,7 @@ def register(app: typer.Typer) -> None:
     command(commands, "unfreeze", "解冻", "Open a frozen account again")(unfreeze)
     command(commands, "close", "销户；须已无积分", "Close an empty account for good")(close)
     command(commands, "address", "生成收款地址，供其他地区转入", "Make a receiving address for another region")(address)
+    command(commands, "identify", "登记身份比对凭据；号码不保存", "Keep what residents are compared by")(identify)
     app.add_typer(commands, name="account")
 
 
@@ -111,6 +114,31 @@ def history(
                say("数量", "Amount"), say("状态", "State"), "ID"]  # fmt: skip
     more = [say(f"下一页：--cursor {found['next']}", f"Next page: --cursor {found['next']}")] if found["next"] else []
     return Answer(value=found, shown=[table(name, columns, rows), *more])
+
+
+def identify(
+    name: Name,
+    forget: Annotated[bool, typer.Option("--forget", help=say("删除凭据", "Forget it"))] = False,
+    directory: Directory = HERE,
+) -> Answer:
+    """The number is asked for, or read from standard input: never an argument, which others can see. It is not kept."""
+    api = Api(directory)
+    if forget:
+        found = api.delete("accounts", name, "identity")
+    else:
+        asked = say("身份证号码：", "Identity number: ")
+        given = getpass.getpass(asked) if sys.stdin.isatty() else sys.stdin.readline()
+        found = api.put("accounts", name, "identity", number=given.strip())
+    doubts = {
+        "fifteen_digits": say("15 位旧号，由人工核对", "a number of 15 digits: a clerk compares"),
+        "foreign": say("其他证件，由人工核对", "another document: a clerk compares"),
+        "malformed": say("不是有效的身份证号码，由人工核对", "not a sound number: a clerk compares"),
+        None: say("没有凭据", "nothing is kept"),
+    }
+    kept = say("已登记，号码未保存", "kept; the number is not") if found["kept"] else doubts[found["doubt"]]
+    return Answer(
+        value=found, shown=[facts([(say("账户", "Account"), found["account"]), (say("身份", "Identity"), kept)])]
+    )
 
 
 def freeze(name: Name, directory: Directory = HERE) -> Answer:

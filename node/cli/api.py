@@ -72,6 +72,14 @@ class Api:
         """Change something."""
         return self._json("PATCH", _path(path), _body(body))
 
+    def put(self, *path: object, **body: object) -> dict[str, Any]:
+        """Set something."""
+        return self._json("PUT", _path(path), _body(body))
+
+    def delete(self, *path: object) -> dict[str, Any]:
+        """Forget something."""
+        return self._json("DELETE", _path(path), None)
+
     def bulk(
         self, path: str, lines: Sequence[Mapping[str, Any]], done: Callable[[int], None]
     ) -> Iterator[tuple[int, dict[str, Any]]]:

@@ -18,6 +18,7 @@ from datetime import date
 from pathlib import Path
 from typing import Any, TypeVar
 
+from gateway.protocol.identity import mentions_number
 from gateway.protocol.limits import AMOUNT_MAX, CATEGORY_CHARACTERS
 from gateway.protocol.values import Evidence, Purpose
 from node.errors import BadFile
@@ -101,6 +102,8 @@ def name(cell: str) -> str:
         raise BadCell("is empty", "Every line needs a value here.")
     if len(cell) > NAME_CHARACTERS:
         raise BadCell(f"is longer than {NAME_CHARACTERS} characters", "Write a shorter name.")
+    if mentions_number(cell):
+        raise BadCell("has an identity number in it", "Use the regional system's own name for it.")
     if not cell.isprintable() or cell != cell.strip():
         raise BadCell("has spaces around it or characters that cannot be seen", "Remove them.")
     return cell

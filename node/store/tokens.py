@@ -15,6 +15,7 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection, insert, select, update
 
+from gateway.protocol.identity import mentions_number
 from node.errors import BadInput
 from node.store import schema
 
@@ -64,6 +65,8 @@ def create(conn: Connection, name: str, scopes: Collection[str], now_ms: int) ->
     """Make a token and return it: nobody can read it again. Raises BadInput for a bad or taken name, unknown scopes."""
     if not _NAME.fullmatch(name):
         raise BadInput("A token's name has up to 64 letters, digits, dots, hyphens and underscores.")
+    if mentions_number(name):
+        raise BadInput("A token's name has an identity number in it. Choose another name.")
     if unknown := sorted(set(scopes) - SCOPES.keys()):
         raise BadInput(f"No scope is called {', '.join(unknown)}. Choose among {', '.join(SCOPES)}.")
     if not scopes:
