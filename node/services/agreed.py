@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 
-from gateway.protocol.agreement import Agreement
+from gateway.protocol.agreement import Agreement, CapScope
 from gateway.protocol.agreement_life import Dealings, State, state_on
 from gateway.protocol.in_force import InForce, Way, in_force
 
 _NOTHING = Dealings()
 _UNLIMITED = 1 << 63
+_RESIDENT = frozenset(
+    {CapScope.RESIDENT_DAY, CapScope.RESIDENT_MONTH, CapScope.RESIDENT_YEAR, CapScope.RESIDENT_EVER}
+)
 
 
 class Agreements:
@@ -20,20 +23,22 @@ class Agreements:
         self._today = today
         self._dealings: dict[int, Dealings] = {}
         self._public: tuple[Agreement, ...] = ()
-        self._begin(0)
+        self.load({})
 
     def _begin(self, day: int) -> None:
-        self._day, self._laid_out, self._flags = day, dict[int, InForce | None](), dict[str, bool]()
+        self._day, self._laid_out = day, dict[int, InForce | None]()
 
     def load(self, dealings: Mapping[int, Dealings]) -> None:
         """All there is, as the tables have it."""
         self._dealings = dict(dealings)
         self._begin(0)
+        ways = [d for said in dealings.values() for v in said.agreed() for _, _, d in v.agreement.directions()]
+        self._counting = any(d.relocation_months or _RESIDENT & {cap.scope for cap in d.caps} for d in ways)
+        self._cooling = any(d.cooling_off_hours for d in ways)
 
     def put(self, peer: int, dealings: Dealings) -> None:
         """What there is with a peer, after one more message."""
-        self._dealings[peer] = dealings
-        self._begin(0)
+        self.load({**self._dealings, peer: dealings})
 
     def publish(self, others: tuple[Agreement, ...]) -> None:
         """What other regions have agreed with each other, as far as its terms are public here."""
@@ -70,23 +75,15 @@ class Agreements:
 
     # -- what has to be counted --------------------------------------------------------------------------------------
 
-    def counts(self, day: int) -> bool:
-        """Whether any agreement bounds what one resident sends, or how often one relocates."""
-        return self._any(day, "counts", counts)
+    @property
+    def counting(self) -> bool:
+        """Whether any agreement, on whatever date, bounds what one resident sends or how often one relocates."""
+        return self._counting
 
-    def cools(self, day: int) -> bool:
+    @property
+    def cooling(self) -> bool:
         """Whether any agreement lets points that arrived rest before they go on."""
-        return self._any(day, "cools", lambda way: bool(way.cooling_off_hours))
-
-    def _any(self, day: int, name: str, holds: Callable[[Way], bool]) -> bool:
-        if day != self._day:
-            self._begin(day)
-        known = self._flags.get(name)
-        if known is None:
-            laid_out = [self.by(peer, day) for peer in self._dealings]
-            known = any(holds(way) for found in laid_out if found is not None for way in found.now.values())
-            self._flags[name] = known
-        return known
+        return self._cooling
 
 
 def counts(way: Way) -> bool:

@@ -8,15 +8,26 @@ import msgspec
 
 from gateway.protocol import codec
 from gateway.protocol.errors import Malformed, Refused
+from gateway.protocol.in_force import InForce, arriving_expiry
 from gateway.protocol.standing import Matter, objection
-from gateway.protocol.transfer import Event, State, Terms, check_evidence, check_offer, check_terms, evidence_of, step
+from gateway.protocol.transfer import (
+    NEVER,
+    Event,
+    State,
+    Terms,
+    check_evidence,
+    check_offer,
+    check_terms,
+    evidence_of,
+    step,
+)
 from gateway.protocol.values import Frame, Offer, Purpose, Reason
 from node.ledger import journal
 from node.ledger.accounts import AccountState, clearing
-from node.ledger.lots import UNSEALED, Lot, arriving_expiry, pack_further
+from node.ledger.lots import UNSEALED, Lot, pack_further
 from node.ledger.postings import Phase
 from node.ledger.transfers import Transfer
-from node.services import history, reply, reversal
+from node.services import history, judging, reply, reversal
 from node.services.command import handles
 from node.services.frozen import check_free
 from node.services.office import Office
@@ -67,7 +78,7 @@ def decide(
         transfer.balance = batch.balance_of(account, batch.books.categories[frame.becomes])
         batch.event(EventKind.ARRIVED, transfer)
         return journal.Decision(number, transfer.no, int(transfer.state), 0, 0, transfer.balance)
-    return accept(transfer, offer, account, terms.grace_days, number, office, batch)
+    return accept(transfer, offer, account, terms, number, office, batch)
 
 
 def _conflict(known: Transfer, frame: Frame, number: int, office: Office, batch: Batch) -> journal.Decision:
@@ -81,6 +92,9 @@ def _conflict(known: Transfer, frame: Frame, number: int, office: Office, batch:
 
 
 def _check(frame: Frame, offer: Offer, peer: int, office: Office, batch: Batch) -> tuple[Terms, Account]:
+    found = office.agreements.by(peer, batch.today)
+    if found is not None:
+        return _check_agreed(found, frame, offer, peer, office, batch)
     terms = office.terms_for(peer, office.me, frame.category)
     check_terms(frame, offer, terms)
     assert terms is not None
@@ -92,6 +106,25 @@ def _check(frame: Frame, offer: Offer, peer: int, office: Office, batch: Batch) 
         raise Refused(Reason.ACCOUNT_FROZEN)
     check_evidence(offer, terms)
     return terms, account
+
+
+def _check_agreed(
+    found: InForce, frame: Frame, offer: Offer, peer: int, office: Office, batch: Batch
+) -> tuple[Terms, Account]:
+    """As the agreement has it, together with what the books have against it: the lowest reason is given."""
+    account = refusal = None
+    try:
+        if frame.becomes not in batch.books.categories:
+            raise Refused(Reason.CATEGORY_NOT_MAPPED)
+        check_room(frame.becomes, frame.arriving, batch)
+        account = receiver(peer, offer, batch)
+        if account.state == AccountState.FROZEN:
+            raise Refused(Reason.ACCOUNT_FROZEN)
+    except Refused as found_here:
+        refusal = found_here
+    verdict = judging.arriving(found, frame, offer, peer, office, batch, refusal)
+    assert account is not None
+    return verdict.terms, account
 
 
 def check_room(becomes: str, arriving: int, batch: Batch) -> None:
@@ -113,17 +146,18 @@ def receiver(peer: int, offer: Offer, batch: Batch) -> Account:
 
 
 def accept(
-    transfer: Transfer, offer: Offer, account: Account, grace_days: int, number: int, office: Office, batch: Batch
+    transfer: Transfer, offer: Offer, account: Account, terms: Terms, number: int, office: Office, batch: Batch
 ) -> journal.Decision:
     """Credit the points provisionally and say so. They are spendable once the source holds that."""
     redo = _pack(account.name)
     answered = reply.answer(transfer.source, transfer.id, None, redo, office, batch, transfer)
-    return credit(transfer, offer, account, grace_days, number, answered, batch)
+    return credit(transfer, offer, account, terms, number, answered, batch)
 
 
 def credit(
-    transfer: Transfer, offer: Offer, account: Account, grace_days: int, number: int, answered: int | None, batch: Batch
-) -> journal.Decision:
+    transfer: Transfer, offer: Offer, account: Account, terms: Terms | None, number: int, answered: int | None,
+    batch: Batch,
+) -> journal.Decision:  # fmt: skip
     """Credit what frame `number` offered, one lot per slice. `answered`: number of the answer, where it has one."""
     category = batch.books.categories[transfer.becomes]
     balance = transfer.balance = batch.balance_of(account, category)
@@ -142,16 +176,22 @@ def credit(
         units = s.blocks * offer.rate_p
         first = s.provenance[0]
         lot = Lot(
-            no, balance, units, first.granted, arriving_expiry(s.expires, batch.today, grace_days), first.issuer,
+            no, balance, units, first.granted, expiry_of(s.expires, terms, batch.today), first.issuer,
             evidence_of(s.provenance), first.because, pack_further(s.provenance), transfer.no, transfer.source, clears,
         )  # fmt: skip
         batch.grant(lot)
         lots.append((no, units))
         expires.append(lot.expires)
     batch.event(EventKind.ACCEPTED, transfer)
+    judging.count_credited(transfer, batch)
     return journal.Decision(
         number, transfer.no, int(transfer.state), 0, posting, balance, transfer.arriving, lots, expires
     )
+
+
+def expiry_of(expires: int, terms: Terms | None, day: int) -> int:
+    """When points expire that arrive today; where the terms are no longer there, as at their source."""
+    return arriving_expiry(terms, expires, day) if terms is not None else expires or NEVER
 
 
 def refuse(transfer: Transfer, reason: Reason, number: int, office: Office, batch: Batch) -> journal.Decision:
@@ -216,7 +256,8 @@ def _decide(command: Review, transfer: Transfer, number: int, office: Office, ba
         return refuse(transfer, Reason.REVIEW_REFUSED, number, office, batch)
     offer = codec.decode_offer(logs.body_at(batch.conn, batch.books.logs[transfer.source, office.me], number))
     batch.load(Wishes(aliases={offer.address}))
-    terms = office.terms_for(transfer.source, office.me, transfer.category)
+    way = (transfer.source, office.me, transfer.category)
+    terms = office.terms_for(*way, version=offer.terms_version) or office.terms_for(*way)
     try:
         if objection(office.roster, office.me, transfer.source, Matter.ANSWER, batch.today):
             raise Refused(Reason.REGION_NOT_ACTIVE)  # nobody would ever hear of the acceptance
@@ -228,4 +269,4 @@ def _decide(command: Review, transfer: Transfer, number: int, office: Office, ba
         check_room(transfer.becomes, transfer.arriving, batch)
     except Refused as refusal:
         return refuse(transfer, refusal.reason, number, office, batch)
-    return accept(transfer, offer, account, terms.grace_days, number, office, batch)
+    return accept(transfer, offer, account, terms, number, office, batch)

@@ -71,6 +71,8 @@ def _wishes(command: Receive, office: Office, wishes: Wishes) -> None:
                 wishes.transfers |= {body.cites, body.request}
         elif isinstance(body, bytes):
             wishes.transfers |= {body, reversal.return_id(frame.id, office)}
+    if office.agreements.counting:
+        wishes.settling.update(f.id for f in command.frames if f.reply and f.kind == Kind.REFUSE)
 
 
 Answer = Receipt | Gap | Stale | NotReady | Ask

@@ -24,8 +24,8 @@ from node.ledger.accounts import RECOVERY, AccountKind, clearing
 from node.ledger.lots import Lot, is_clear
 from node.ledger.postings import Phase
 from node.ledger.transfers import Transfer
+from node.services import judging, reversal, seal, topics
 from node.services import offer as offers
-from node.services import reversal, seal, topics
 from node.services.advance import advance
 from node.services.command import freeze
 from node.services.office import Office, digest_of
@@ -207,6 +207,7 @@ class Doing:
             )
         )  # fmt: skip
         batch.new_transfer(transfer)
+        judging.count_held(transfer, office, batch)
         if said.request:
             self.answered.append((said.request, None))
 
@@ -311,7 +312,7 @@ class Doing:
         account = self._account(m.record.account)
         if account is None:
             account = offers.receiver(self._peer, said, batch)
-        return offers.credit(transfer, said, account, terms.grace_days if terms else 0, at, m.number, batch)
+        return offers.credit(transfer, said, account, terms, at, m.number, batch)
 
     def _refuse(self, m: Message) -> None:
         batch = self._batch

@@ -23,7 +23,7 @@ from node.ledger.accounts import AccountState, clearing
 from node.ledger.lots import Lot, is_clear, provenance_of
 from node.ledger.postings import Phase
 from node.ledger.transfers import Transfer
-from node.services import history, reply
+from node.services import history, judging, reply
 from node.services.command import handles, once, wish_once
 from node.services.frozen import check_free
 from node.services.office import Office, digest_of
@@ -244,6 +244,7 @@ def book_return(
     back.answered = answered
     set_state(batch, offer.request, ReversalState.GRANTED, 0)
     batch.event(EventKind.ACCEPTED, back)
+    judging.count_credited(back, batch)
     return journal.Decision(number, back.no, int(back.state), 0, back.hold, balance, back.arriving, lots)
 
 

@@ -13,13 +13,13 @@ from gateway.protocol.standing import Matter, objection, successors
 from gateway.protocol.transfer import Event, Source, State, Terms, convert, cut_blocks, step
 from gateway.protocol.values import Draft, Kind, Offer, Purpose, Reason, Slice
 from node.ledger import journal
-from node.ledger.accounts import AccountState, clearing
+from node.ledger.accounts import clearing
 from node.ledger.lots import Lot, add_days, is_return, provenance_of
 from node.ledger.postings import Phase
 from node.ledger.transfers import Transfer
-from node.services import consent, history, penalty
-from node.services.advance import choose_or_advance
-from node.services.command import account_of, category_of, freeze, handles
+from node.services import consent, history, judging, penalty
+from node.services.command import freeze, handles
+from node.services.cover import Wanted, cover
 from node.services.office import Office, digest_of
 from node.store.batch import Batch, Wishes
 
@@ -90,6 +90,10 @@ def _wishes(command: Order, office: Office, wishes: Wishes) -> None:
     wishes.outcomes.add(order_id)
     wishes.payers.add(command.account)
     wishes.leaving.add(command.account)
+    if office.agreements.counting:
+        wishes.counted.add(command.account)
+    if office.agreements.cooling:
+        wishes.cooled.add(command.account)
     consent.wish(wishes, command.consent)
 
 
@@ -166,7 +170,8 @@ def agreed_terms(office: Office, destination: int, category: str, purpose: int) 
     terms = office.terms_for(office.me, destination, category)
     if terms is None:
         raise Refused(Reason.CATEGORY_NOT_MAPPED, f"no terms turn {category!r} into a category of {destination}")
-    if purpose not in terms.purposes:
+    # What an agreement allows is for :mod:`node.services.judging` to say, with everything else it has against it.
+    if purpose not in terms.purposes and office.agreements.by(destination) is None:
         raise Refused(Reason.PURPOSE_NOT_ALLOWED, f"the terms with {destination} do not allow this purpose")
     return terms
 
@@ -187,13 +192,8 @@ def _hold(command: Order, transfer_id: bytes, digest: bytes, office: Office, bat
     terms = agreed_terms(office, to.region, command.category, command.purpose)
     conversion = convert(command.amount, terms.rate_p, terms.rate_q)
     history.check_debit(batch, office, conversion.leaving, forced=forced)
-    account = account_of(batch, command.account)
-    if account.state == AccountState.FROZEN and not forced:
-        raise Refused(Reason.ACCOUNT_FROZEN, f"the account {command.account!r} is frozen")
-    category = category_of(batch, command.category)
-    chosen = choose_or_advance(
-        batch, office, account, category, conversion.leaving, min_evidence=terms.min_evidence, forced=forced
-    )
+    wanted = Wanted(command.account, command.category, command.amount, int(command.purpose), bool(command.consent))
+    account, category, chosen = cover(wanted, terms, conversion.leaving, office, batch, forced=forced)
     sources = [Source(lot.no, lot.remaining, lot.expires, provenance_of(lot)) for lot in chosen]
     slices, takes = cut_blocks(sources, conversion.blocks, terms.rate_q)
     consented = b""
@@ -299,6 +299,7 @@ def hold(
     )
     transfer.offered = batch.say(transfer.destination, draft, transfer)
     batch.new_transfer(transfer)
+    judging.count_held(transfer, office, batch)
 
 
 def settle(transfer: Transfer, kind: int, reason: int, number: int | None, batch: Batch) -> journal.Decision:
@@ -318,6 +319,7 @@ def settle(transfer: Transfer, kind: int, reason: int, number: int | None, batch
     posting = batch.post(phase, balance, faces, transfer.amount, transfer=transfer.no)
     returned, expires = ([], []) if accepted else _give_back(transfer, held, posting, batch)
     batch.changed(transfer)
+    judging.count_settled(transfer, accepted, batch)
     batch.event(EventKind.POSTED if accepted else EventKind.VOIDED, transfer)
     return journal.Decision(
         number or 0, transfer.no, int(transfer.state), transfer.reason, posting, balance, transfer.amount, returned,

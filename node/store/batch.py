@@ -25,6 +25,7 @@ from node.ledger.transfers import Transfer
 from node.store import bulk, history, logs, schema
 from node.store.books import Books
 from node.store.logs import Segment, StoredNodes
+from node.store.usages import Usages
 from node.store.working_set import Account, Outcome, Wishes, WorkingSet
 
 Row = tuple[Any, ...]
@@ -49,6 +50,7 @@ class Batch(WorkingSet):
         super().__init__(conn)
         self.books, self.now_ms, self.today = books, now_ms, today
         self.final = books.final()
+        self.usage = Usages(conn, books.pairs)
         self.entries: list[bytes] = []  # of the journal
         self.sealed: list[tuple[int, bytes, Segment]] = []  # peer, root where the segment begins, the segment
         self.refused: Counter[int] = Counter()  # per peer, its frames that were refused or changed nothing
@@ -82,6 +84,19 @@ class Batch(WorkingSet):
     def fresh(self, table: Table) -> list[Row]:
         """The rows of a table that the batch has made and not written yet."""
         return self._new.get(table, [])
+
+    def load(self, wishes: Wishes) -> None:
+        """Read what `wishes` names and is not here yet."""
+        super().load(wishes)
+        counted = {no for name in wishes.counted if (a := self.accounts.get(name)) for no in a.balances.values()}
+        for id_ in wishes.settling:
+            transfer = self.transfers.get((id_, self.books.me))
+            if transfer is not None and transfer.balance is not None:
+                counted.add(transfer.balance)
+        self.usage.load(counted)
+        cooled = [no for name in wishes.cooled if (a := self.accounts.get(name)) for no in a.balances.values()]
+        lots = (lot for no in cooled for lot in self.lots_of(no).values())
+        self.usage.load_arrivals(lot.transfer for lot in lots if lot.transfer and lot.clears_peer)
 
     # -- deciding ----------------------------------------------------------------------------------------------------
 
@@ -303,6 +318,7 @@ class Batch(WorkingSet):
             bulk.put(self.conn, schema.lot, ("no",), ("clears",), self._sealed_lots)
         if lots := [(no, units) for no, units in self.lot_deltas.items() if units]:
             bulk.add(self.conn, schema.lot, ("no",), ("remaining",), lots)
+        self.usage.flush()
         for balance in self._owing:
             history.put_owed(self.conn, balance, self.books.owed.get(balance, (0, 0))[1])
         deltas, continued = self._balance_deltas, self._continued

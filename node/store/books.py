@@ -18,6 +18,7 @@ from gateway.protocol.transfer import State
 from gateway.protocol.values import Epoch, Kind, Log, Purpose, Receipt
 from node.store import history, schema
 from node.store.history import History
+from node.store.usages import Pair, PairKey, load_pairs
 
 NUMBERED = (
     schema.account, schema.balance, schema.posting, schema.lot, schema.transfer, schema.event, schema.outbox,
@@ -56,6 +57,7 @@ class Books:
     owed: dict[int, tuple[int, int]]  # resident's balance -> category, and what the region has advanced
     epoch: int = 0  # the highest epoch number ever proposed to anybody, as the witness has it
     uncleared: dict[int, deque[Uncleared]] = field(default_factory=dict)
+    pairs: dict[PairKey, Pair] = field(default_factory=dict)
 
     def next(self, table: str) -> int:
         """The next dense number of a table."""
@@ -115,6 +117,7 @@ def load(conn: Connection, me: int, federation: bytes, environment: str) -> Book
         outboxes={peer: rows for peer, rows in waiting},  # noqa: C416 -- typed so
         history=history.load(conn),
         owed=history.load_owed(conn),
+        pairs=load_pairs(conn),
     )
     for peer, channel in channels.items():
         books.uncleared[peer] = read_uncleared(conn, channel, logs[me, peer].no)

@@ -20,6 +20,7 @@ from gateway.protocol.values import Log
 from node.store import history
 from node.store.books import NUMBERED, Books, read_channel, read_uncleared
 from node.store.engine import driver_connection
+from node.store.usages import Pair
 
 _MAXIMA = "SELECT " + ", ".join(f"(SELECT max(no) FROM {t.name}) AS {t.name}" for t in NUMBERED)  # noqa: S608
 # The region's own accounts: those known, and those opened since.
@@ -38,7 +39,7 @@ def follow(conn: Connection, books: Books, *, seals: bool) -> Books:
     this process numbers messages, so it needs to know what the peers' receipts will release.
     """
     known = list(books.system_accounts.values())
-    (newest,), log_rows, system_rows, channel_rows, waiting, (row,), risks, merged, owed = _ask(
+    (newest,), log_rows, system_rows, channel_rows, waiting, (row,), risks, merged, owed, pairs = _ask(
         conn,
         (_MAXIMA, None),
         ("SELECT * FROM log", None),
@@ -49,6 +50,7 @@ def follow(conn: Connection, books: Books, *, seals: bool) -> Books:
         ("SELECT * FROM risk", None),
         ("SELECT peer FROM merged", None),
         (_OWED, None),
+        ("SELECT * FROM pair_usage", None),
     )
     logs = {(r.source, r.destination): r for r in log_rows}
     numbers = {t.name: getattr(newest, t.name) or 0 for t in NUMBERED}
@@ -75,6 +77,7 @@ def follow(conn: Connection, books: Books, *, seals: bool) -> Books:
         owed={r.balance: (r.category, r.amount) for r in owed},
         epoch=books.epoch,
         uncleared=books.uncleared,
+        pairs={(r.peer, r.incoming, r.category): Pair(r.day, r.in_day, r.in_month, r.net, True) for r in pairs},
     )
     for r in channel_rows:
         mine, theirs = logs[books.me, r.peer], logs[r.peer, books.me]

@@ -57,6 +57,9 @@ class Wishes:
     consents: set[bytes] = field(default_factory=set)  # their ids
     identified: set[str] = field(default_factory=set)  # accounts whose identity may be compared
     identified_by: set[bytes] = field(default_factory=set)  # and aliases of such accounts
+    counted: set[str] = field(default_factory=set)  # accounts that caps bound
+    cooled: set[str] = field(default_factory=set)  # accounts whose points may have to rest
+    settling: set[bytes] = field(default_factory=set)  # ids of own transfers that may come back
 
 
 class WorkingSet:
