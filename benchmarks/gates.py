@@ -34,6 +34,7 @@ GATES = {
     "recovery_memory_mb": Gate(300, at_least=False),
     "handshake_333_peers_s": Gate(5, at_least=False),
     "backlog_100k_resend_ratio": Gate(0.8, at_least=True),
+    "authorise_p50_ms": Gate(200, at_least=False),
     "deciding_cpu_us_source": Gate(25, at_least=False),
     "deciding_cpu_us_destination": Gate(25, at_least=False),
 }

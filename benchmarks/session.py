@@ -23,6 +23,7 @@ from benchmarks import (
     product,
     proofs,
     recovery,
+    roaming,
 )
 from benchmarks.backlog import Outage
 from benchmarks.children import Result
@@ -50,6 +51,7 @@ class Extent:
     """Messages of each recovery."""
     greetings: int
     decisions: int
+    purchases: int
 
 
 FULL = Extent(
@@ -63,6 +65,7 @@ FULL = Extent(
     lost=1_000_000,
     greetings=3,
     decisions=50,
+    purchases=200,
 )
 QUICK = Extent(
     rounds=2,
@@ -75,6 +78,7 @@ QUICK = Extent(
     lost=60_000,
     greetings=1,
     decisions=10,
+    purchases=50,
 )
 
 
@@ -93,6 +97,7 @@ class Measured:
     openings: list[Opened] = field(default_factory=list)
     proofs: list[Figure] = field(default_factory=list)
     decisions: list[Figure] = field(default_factory=list)
+    purchases: list[Figure] = field(default_factory=list)
 
 
 class Session:
@@ -131,6 +136,8 @@ class Session:
         with self._bar("deciding under an agreement", extent.decisions) as told:
             found.decisions += deciding.measure(extent.decisions)
             told(extent.decisions)
+        with self._bar("authorising purchases", extent.purchases) as told:
+            found.purchases += roaming.measure(directory, extent.purchases, told)
 
     def _in_turns(self, steps: Mapping[str, Callable[[], None]]) -> None:
         with self._bar("", self._extent.rounds * len(steps)) as told:

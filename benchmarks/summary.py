@@ -86,3 +86,4 @@ def _rest(found: Measured) -> Iterator[Figure]:
         yield figure("open_region_memory_mb", "MiB", [opened.peak_mb for opened in openings])
     yield from found.proofs
     yield from found.decisions
+    yield from found.purchases
