@@ -17,6 +17,7 @@ from typing import NamedTuple
 
 from gateway.protocol import limits
 from gateway.protocol.errors import Malformed, OwnFault, Refused
+from gateway.protocol.identity import mentions_number
 from gateway.protocol.values import Evidence, Frame, Offer, Provenance, Purpose, Reason, Slice
 
 NEVER = 99991231
@@ -184,6 +185,8 @@ def check_offer(frame: Frame, offer: Offer) -> None:
         raise Malformed(f"a purpose has a number up to {limits.ENUM_MAX}")
     if "\0" in frame.category or "\0" in frame.becomes:
         raise Malformed("a text has no zero character")
+    if mentions_number(offer.consent):
+        raise Malformed("a text has no identity number in it")
     for s in offer.slices:
         _check_slice(s)
     blocks = sum(s.blocks for s in offer.slices)
@@ -200,6 +203,11 @@ def _check_slice(s: Slice) -> None:
             raise Malformed("Provenance.granted must be 0 or a date yyyymmdd")
         if "\0" in p.because:
             raise Malformed("a text has no zero character")
+        if _names_somebody(p.because):
+            raise Malformed("a text has no identity number in it")
+
+
+_names_somebody = lru_cache(maxsize=4096)(mentions_number)  # few activities justify many points
 
 
 @lru_cache(maxsize=4096)
