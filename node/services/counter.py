@@ -295,6 +295,16 @@ def release_answered(request: topics.Asked, heard: topics.Heard, office: Office,
         move(found, Event.LET_GO if done else Event.STAND, batch, reason=0 if done else request.reason)
 
 
+def give_up(found: Stored, reason: Reason, batch: Batch) -> None:
+    """The home region will not answer again."""
+    if found.state is State.REQUESTED:
+        move(found, Event.DENY, batch, reason=int(reason))
+        return
+    if found.state is not State.AUTHORISED:
+        found = found._replace(state=roaming.step(found.state, Event.STAND))
+    move(found, Event.END, batch, reason=int(reason))
+
+
 # -- what the home region asks ---------------------------------------------------------------------------------------
 
 

@@ -20,7 +20,7 @@ from gateway.protocol.values import Kind, Reason
 from node.errors import BadInput
 from node.ledger import journal
 from node.ledger.transfers import Transfer
-from node.services import offer, reversal, seal
+from node.services import offer, reversal, roaming_ends, seal
 from node.services.claim import Cause, raise_claim
 from node.services.command import handles
 from node.services.office import Office
@@ -88,13 +88,15 @@ def resolve(command: Resolve, office: Office, batch: Batch) -> Resolved:
     open_ = [transfers[no] for no in numbers]
     refused = _refuse(open_, ending, office, batch)
     voided = _void(open_, ending, batch)
-    claimed = _claim(open_, voided, ending, delivered, heard, batch)
+    claimed, back = _claim(open_, voided, ending, delivered, heard, batch), 0
     if len(numbers) == TRANSFERS_AT_ONCE:
         then: Resolve | Close = Resolve(region=peer, after=numbers[-1])
     else:
         _end_reversals(peer, batch)
+        back, owed = roaming_ends.end_with(peer, _reason(ending), office, batch)
+        claimed += owed
         then = Close(region=peer)
-    return Resolved(voided=len(voided), refused=refused, claimed=claimed, then=then)
+    return Resolved(voided=len(voided) + back, refused=refused, claimed=claimed, then=then)
 
 
 def _final(ending: Ending, channel: Channel, batch: Batch) -> tuple[int, int]:

@@ -224,6 +224,11 @@ def ask_answered(asked: topics.Asked, heard: topics.Heard, office: Office, batch
         _end(found, None, Event.END, Part(0, 0), batch)
 
 
+def end_unasked(found: Stored, reason: Reason, batch: Batch) -> None:
+    """The counter's region will not answer again, and the keepers of the roster have said where its log ends."""
+    _end(found._replace(reason=int(reason)), None, Event.END, Part(0, 0), batch)
+
+
 # -- again, after a restore ------------------------------------------------------------------------------------------
 
 

@@ -8,10 +8,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from gateway.protocol.bodies import roaming as bodies
-from gateway.protocol.roaming import About
+from gateway.protocol.roaming import About, State
 from gateway.protocol.standing import Matter, objection
-from gateway.protocol.values import Kind
-from node.services import counter, topics
+from gateway.protocol.values import Kind, Reason
+from node.services import claim, counter, topics
+from node.services import roaming as home
 from node.services.command import handles
 from node.services.office import Office
 from node.store import authorisations as store
@@ -79,3 +80,23 @@ def _ask(found: Stored, office: Office, batch: Batch) -> bool:
         subject=found.id,
     )  # fmt: skip
     return True
+
+
+def end_with(peer: int, reason: Reason, office: Office, batch: Batch) -> tuple[int, int]:
+    """End what is open with a region that will not answer again: how many holds came back, how much it is claimed for.
+
+    What was held for its counters comes back: what they captured is in its log, up to where that ends. What a counter
+    here has captured without an answer is claimed of its estate: the goods are gone.
+    """
+    back = claimed = 0
+    for found in store.open_with(batch.conn, peer):
+        if found.holder == office.me:
+            home.end_unasked(found, reason, batch)
+            back += 1
+        else:
+            if found.state is State.CAPTURING:
+                arriving = found.captured // found.rate_q * found.rate_p
+                why = "captured for a visitor, and not answered"
+                claimed += claim.keep(batch, peer, claim.Cause.ESTATE, found.id, found.becomes, arriving, why)
+            counter.give_up(found, reason, batch)
+    return back, claimed

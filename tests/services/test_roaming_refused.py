@@ -12,9 +12,11 @@ from gateway.protocol.errors import Refused
 from gateway.protocol.roaming import State
 from gateway.protocol.values import Reason, Status
 from node.ledger.accounts import AccountState
+from node.services.claim import Cause
+from node.services.verify import verify
 from tests.federation import Pair
 from tests.services.delivery import A, B
-from tests.services.ledger import points, resident, set_state
+from tests.services.ledger import points, resident, rows, set_state
 from tests.services.roaming import (
     DAY_MS,
     MINUTE_MS,
@@ -31,7 +33,7 @@ from tests.services.roaming import (
     states,
     visitor,
 )
-from tests.services.standing import set_status
+from tests.services.standing import carry_out, copies, resolve, set_status
 
 
 @pytest.fixture
@@ -235,3 +237,26 @@ def test_a_region_that_knows_it_is_suspended_asks_for_nothing(two: Pair) -> None
     b.one(release(found))
     two.pump()
     assert states(two, found) == (State.RELEASED, State.RELEASED)
+
+
+def test_what_is_held_for_a_region_that_will_not_answer_again_comes_back(two: Pair) -> None:
+    a, b = ends(two)
+    found = authorised(two, a, b, 40)
+    resolve(two, B, *copies(a, B), to=(A,))
+    carry_out(a)
+    assert (at(a, found).state, at(a, found).reason) == (State.ENDED, Reason.REGION_NOT_ACTIVE)
+    assert points(a, "A") == (120, 0, 0)
+    assert [check for check in verify(a.store) if not check.ok] == []
+
+
+def test_what_was_captured_of_a_region_that_will_not_answer_again_is_claimed_of_its_estate(two: Pair) -> None:
+    a, b = ends(two)
+    found, other, asked = authorised(two, a, b, 40), authorised(two, a, b, 2), b.one(purchase(code(a, "other"), 2))
+    b.one(capture(found, 20))
+    two.wire.clear()
+    resolve(two, A, *copies(b, A), to=(B,))
+    carry_out(b)
+    assert [at(b, each).state for each in (found, other, asked)] == [State.ENDED, State.ENDED, State.REFUSED]
+    ((_, peer, cause, id_, category, amount, *_),) = rows(b, "claim")["claim"]
+    assert (peer, cause, id_.hex(), category, amount) == (A, Cause.ESTATE, found.id, "moral", 20)
+    assert [check for check in verify(b.store) if not check.ok] == []
