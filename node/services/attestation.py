@@ -22,10 +22,11 @@ from gateway.protocol.consent import ATTESTATION
 from gateway.protocol.errors import Malformed, PeerFault, Refused
 from gateway.protocol.standing import Matter
 from gateway.protocol.values import Kind, Reason, Signed
+from node.errors import Recovering
 from node.ledger import journal
 from node.ledger.accounts import AccountKind, AccountState
 from node.ledger.lots import add_days
-from node.services import topics
+from node.services import history, topics
 from node.services.command import account_of, freeze, handles, once, wish_once
 from node.services.consent import consent_for
 from node.services.office import Office, digest_of
@@ -124,6 +125,7 @@ def _ask(command: AskAttestation, request: bytes, digest: bytes, office: Office,
     if code.region == office.me:
         raise Refused(Reason.REGION_UNKNOWN, "the code is of this region itself; another one has to be asked")
     check_status(office, code.region, Matter.ATTEST_REQUEST)
+    history.check_known(batch, code.region)
     agreed = _in_force(office, code.region, batch.today)
     kinds = attestation.honoured(agreed, code.region, set(command.kinds))
     if not command.consent or len(command.consent_digest) != 32:
@@ -181,6 +183,7 @@ def _opened(name: str, batch: Batch) -> Account:
 def _hear(heard: Heard, office: Office, batch: Batch) -> journal.Decision:
     """At the home region: attest, or refuse with the lowest reason. Either way it is decided at once."""
     asked: bodies.Asked = heard.parsed
+    _check_whole(office, batch)
     share = _usable(asked, heard.peer, batch)
     known = [k.fact for k in attestations.facts(batch.conn, share.account) if not k.withdrawn] if share else []
     facts = attestation.choose(known, asked.kinds, batch.today)
@@ -216,6 +219,14 @@ def _hear(heard: Heard, office: Office, batch: Batch) -> journal.Decision:
 
 def _answer_body(signed: Signed, redo: bytes) -> bytes:
     return bodies.encode_attested(bodies.Attested(signed, redo))
+
+
+def _check_whole(office: Office, batch: Batch) -> None:
+    """What was corrected since the backup may not be known here yet. Raises Refused(REGION_RECOVERING)."""
+    try:
+        history.check_debit(batch, office, 0)
+    except Recovering:
+        raise Refused(Reason.REGION_RECOVERING) from None
 
 
 def _usable(asked: bodies.Asked, peer: int, batch: Batch) -> Share | None:

@@ -12,7 +12,7 @@ from gateway.protocol.errors import PeerFault, Refused
 from gateway.protocol.standing import Matter, objection
 from gateway.protocol.values import Kind, Reason
 from node.ledger import journal
-from node.services import topics
+from node.services import history, topics
 from node.services.command import handles
 from node.services.office import Office
 from node.services.topics import Asked, Heard, Said, Topic
@@ -50,6 +50,7 @@ def revoke(command: Revoke, office: Office, batch: Batch) -> RevokeAnswer:
     """Once; again changes nothing. Raises Refused(NOT_ATTESTED) where this region gave no such attestation."""
     row = attestations.find(batch.conn, command.id, command.peer, mine=True)
     if row is None:
+        history.check_known(batch, command.peer or None)
         raise Refused(Reason.NOT_ATTESTED, "this region gave no attestation of this id")
     if row.state == State.GIVEN:
         _end(row, int(command.because), office, batch)

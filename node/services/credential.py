@@ -15,6 +15,7 @@ from gateway.protocol.attestation import Attestation, FactKind, State
 from gateway.protocol.errors import Refused
 from gateway.protocol.values import Reason
 from node.ledger.lots import add_days
+from node.services import history
 from node.services.attestation import DAYS
 from node.services.command import account_of, handles
 from node.services.office import Office
@@ -53,6 +54,7 @@ def _wishes(command: IssueCredential, office: Office, wishes: Wishes) -> None:
 @handles(IssueCredential, _wishes)
 def issue_credential(command: IssueCredential, office: Office, batch: Batch) -> CredentialAnswer:
     """Each time another one, about another subject. Raises Refused(NOT_ATTESTED) where nothing is known."""
+    history.check_debit(batch, office, 0)  # what was corrected since a backup may not be known here yet
     account = account_of(batch, command.account)
     known = [k.fact for k in attestations.facts(batch.conn, account.no) if not k.withdrawn]
     facts = attestation.choose(known, command.kinds, batch.today)

@@ -40,6 +40,9 @@ MUTABLE = {
     schema.clawback: {"blocks", "recovered", "further", "owed", "state", "reason", "answered_ms"},
     schema.consent: {"withdrawn_ms"},
     schema.code: {"used_ms"},
+    schema.share: {"used_ms"},
+    schema.attestation: {"signed", "state", "reason", "expires", "decided_ms"},
+    schema.recognition: {"revoked_ms"},
     schema.authorisation: {"state", "reason", "captured", "ended_ms", "changed"},
     schema.dispute: {
         "state", "reason", "last", "steps", "deadline", "settled", "pending", "hold", "ended_ms",

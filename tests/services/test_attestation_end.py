@@ -15,10 +15,13 @@ from gateway.protocol.attestation import State as Stands
 from gateway.protocol.bodies import attestation as bodies
 from gateway.protocol.errors import Refused
 from gateway.protocol.values import Evidence, Kind, Reason, Signed, Status
+from node.errors import Recovering
 from node.services import topics
 from node.services.attestation_end import Revoke, RevokeAnswer
 from node.services.command import handles
+from node.services.credential import IssueCredential
 from node.services.fact import WithdrawFact
+from node.services.history import Replayed
 from node.services.office import Office
 from node.services.topics import Heard, Topic
 from node.services.verify import verify
@@ -311,8 +314,33 @@ def test_a_code_that_was_used_after_the_backup_is_used_up_all_the_same(stored: P
     restore(stored.regions[A], copy)
     agree(stored)
     stored.open()
-    again = asked(stored, shown)
-    assert states(stored, again) == (None, Stands.REFUSED)
+    stored.regions[A].one(Replayed(by="system"))
+    assert refusal(stored, asked(stored, shown)) is Reason.CODE_NOT_VALID
+
+
+def test_a_region_that_may_not_know_yet_what_was_corrected_attests_nothing(stored: Pair, tmp_path: Path) -> None:
+    copy = backup(stored.regions[A], tmp_path / "backup.sqlite")
+    know(stored.regions[A], STARS, value=2)
+    asked(stored)
+    restore(stored.regions[A], copy)
+    agree(stored)
+    stored.open()
+    shown = shared(stored.regions[A])
+    assert refusal(stored, asked(stored, shown)) is Reason.REGION_RECOVERING
+    with pytest.raises(Recovering):
+        stored.regions[A].one(IssueCredential(account="A"))
+    know(stored.regions[A], STARS, value=2)
+    stored.regions[A].one(Replayed(by="system"))
+    asked(stored, shown, kinds=(STARS,))
+    assert worth(stored.regions[B])[STARS, ""] == 1
+
+
+def refusal(made: Pair, id_: bytes) -> Reason:
+    """Why B was refused."""
+    kept = row(made.regions[B], id_, A, mine=False)
+    assert kept is not None
+    assert kept.state == Stands.REFUSED
+    return Reason(kept.reason)
 
 
 def test_a_question_repeated_after_a_restore_is_the_same_question(stored: Pair, tmp_path: Path) -> None:
