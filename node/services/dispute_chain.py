@@ -7,8 +7,9 @@ ruling comes from the third region to both parties; each carries it to the other
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from hashlib import sha256
+from itertools import count
 
 import msgspec
 
@@ -44,9 +45,18 @@ def _holds(row: Stored, payload: bytes, batch: Batch) -> bool:
     return any(signed.payload == payload for signed in disputes.steps(batch.conn, row.id))
 
 
-def request_id(payload: bytes, peer: int) -> bytes:
-    """The id of the request that carries a step to a region: the same whenever it is carried there again."""
-    return sha256(b"dispute step %d " % peer + payload).digest()[:16]
+def request_id(payload: bytes, peer: int, attempt: int = 0) -> bytes:
+    """The id of the request that carries a step to a region. What was refused may be said again, as another attempt."""
+    return sha256(b"dispute step %d %d " % (peer, attempt) + payload).digest()[:16]
+
+
+def _attempts(payload: bytes, peer: int, batch: Batch) -> Iterator[bytes]:
+    """The ids under which a step was carried to a region so far."""
+    for attempt in count():
+        id_ = request_id(payload, peer, attempt)
+        if topics.find(batch, id_, peer, mine=True) is None:
+            return
+        yield id_
 
 
 def sealed(command: bytes, digest: bytes) -> bytes:
@@ -67,7 +77,8 @@ def open_with(row: Stored, signed: Signed, redo: bytes, office: Office, batch: B
 def say(row: Stored, signed: Signed, redo: bytes, office: Office, batch: Batch) -> None:
     """Say a step to the other party; it takes effect when that accepts it."""
     disputes.change(batch.conn, row._replace(pending=disputes.encode(signed), reason=0))
-    id_ = request_id(signed.payload, row.peer)
+    attempts = sum(1 for _ in _attempts(signed.payload, row.peer, batch))
+    id_ = request_id(signed.payload, row.peer, attempts)
     _ask(row.peer, Kind.DISPUTE_STEP, id_, row.id, signed, redo, office, batch)
 
 
@@ -215,7 +226,8 @@ def hear_step(heard: topics.Heard, office: Office, batch: Batch) -> journal.Deci
         lambda: _check_turn(row, signed, heard.peer, office),
     )
     if row.is_party(office.me) and not from_party:
-        say(row, signed, b"", office, batch)
+        if row.pending is None:  # otherwise it is being carried already
+            say(row, signed, b"", office, batch)
     else:
         take(row, signed, step, office, batch)
     return topics.accept(heard, office, batch)
@@ -262,7 +274,7 @@ def _answered_step(asked: topics.Asked, heard: topics.Heard, office: Office, bat
     if row is None or not row.is_party(office.me) or asked.peer != row.peer or row.pending is None:
         return
     signed = disputes.decode(row.pending)
-    if request_id(signed.payload, row.peer) != asked.id:
+    if asked.id not in _attempts(signed.payload, row.peer, batch):
         return
     if heard.frame.kind == Kind.ACCEPT:
         dispute_ends.ask_back(take(row, signed, bodies.decode_statement(signed), office, batch), office, batch)
