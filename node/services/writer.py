@@ -29,6 +29,7 @@ from node.errors import BadInput, DatabaseGone, Recovering, Unavailable
 from node.services import (
     account,
     address,
+    agreement,
     attestation,
     attestation_end,
     award,
@@ -79,8 +80,8 @@ FRAMES_PER_PEER = 2 * limits.FRAMES_PER_ENVELOPE
 """Frames of one peer taken into one transaction, unless one envelope has more."""
 
 REGISTERED = (
-    account, address, attestation, attestation_end, award, clawing, consent, credential, dispute, expiry, fact,
-    handshake, history, identify, offer, penalty, receive, repair, resolution, reversal, roaming, roaming_again,
+    account, address, agreement, attestation, attestation_end, award, clawing, consent, credential, dispute, expiry,
+    fact, handshake, history, identify, offer, penalty, receive, repair, resolution, reversal, roaming, roaming_again,
     roaming_ends, share, spend, transfer, void, withdrawal,
 )  # fmt: skip
 """The modules whose commands this writer takes."""
