@@ -83,7 +83,7 @@ def in_force(dealings: Dealings, day: int) -> InForce | None:
 
 
 _RANK = {
-    State.IN_FORCE: 5, State.SUSPENDED: 5, State.TERMINATING: 4, State.REPLACED: 3, State.ENDED: 2, State.AGREED: 1,
+    State.IN_FORCE: 4, State.SUSPENDED: 4, State.TERMINATING: 3, State.REPLACED: 2, State.ENDED: 2, State.AGREED: 1,
 }  # fmt: skip
 
 
@@ -109,8 +109,9 @@ def _reasons(version: Version, state: State, dealings: Dealings, day: int) -> tu
         honoured = day <= add_days(later[0].valid_from, later[0].pinned_days)
         over = ending(dealings, agreement.id)
         honoured = honoured and (over is None or day <= over.until)
-    elif state is State.ENDED and ending(dealings, agreement.id) is None:
-        honoured = day <= add_days(agreement.valid_until, agreement.pinned_days)
+    elif state is State.ENDED:
+        over = ending(dealings, agreement.id)
+        honoured = day <= (over.until if over else add_days(agreement.valid_until, agreement.pinned_days))
     return not_now, 0 if honoured else not_now
 
 

@@ -117,6 +117,18 @@ def test_bytes_that_are_no_body_are_malformed(decode) -> None:  # type: ignore[n
             decode(bad)
 
 
+def test_nobody_signs_what_it_cannot_read() -> None:
+    """Fields of a later version, at the top and within."""
+    payload = bodies.encode_agreement(document())
+    unknown = b"\xf8\x07\x01"  # field 127
+    within = bodies.encode_agreement(document(categories_b=(), a_to_b=direction(on=False, rates=()),
+                                              b_to_a=direction(on=False, rates=())))  # fmt: skip
+    listed = b"\x62" + bytes([len(b"\x0a\x01x" + unknown)]) + b"\x0a\x01x" + unknown  # one more of categories_b
+    for bad in (payload + unknown, within + listed):
+        with pytest.raises(Malformed, match="does not know"):
+            bodies.decode_agreement(bad)
+
+
 def test_a_signed_paper_of_another_type_is_no_proposal() -> None:
     said = noted(NoticeKind.SUSPEND, NINGBO, 20260601)
     assert isinstance(said.paper, Signed)

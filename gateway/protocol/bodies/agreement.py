@@ -61,7 +61,7 @@ def encode_agreement(agreement: Agreement) -> bytes:
 def decode_agreement(payload: bytes) -> Agreement:
     """A payload as a value."""
     _check_size(payload)
-    m = codec.parse(agreement_pb2.Agreement, payload)
+    m = _known(codec.parse(agreement_pb2.Agreement, payload))
     a, b = tuple(map(_uncategory, m.categories_a)), tuple(map(_uncategory, m.categories_b))
     return Agreement(
         federation=m.federation,
@@ -92,6 +92,15 @@ def decode_agreement(payload: bytes) -> Agreement:
         pseudonym_key_a=m.pseudonym_key_a,
         pseudonym_key_b=m.pseudonym_key_b,
     )
+
+
+def _known(m: codec.M) -> codec.M:
+    """Raises Malformed for fields that this version does not know: nobody signs what it cannot read."""
+    size = m.ByteSize()
+    m.DiscardUnknownFields()
+    if m.ByteSize() != size:
+        raise Malformed(f"{m.DESCRIPTOR.name}: it has fields that this version does not know")
+    return m
 
 
 def _check_size(payload: bytes) -> None:
@@ -192,7 +201,7 @@ def encode_notice(notice: Notice) -> bytes:
 
 def decode_notice(payload: bytes) -> Notice:
     """A payload as a value."""
-    m = codec.parse(agreement_pb2.NoticeDocument, payload)
+    m = _known(codec.parse(agreement_pb2.NoticeDocument, payload))
     return Notice(
         federation=m.federation,
         environment=m.environment,
