@@ -193,11 +193,10 @@ class Recognised(NamedTuple):
 def honoured(agreement: Agreement, issuer: int, kinds: Collection[int]) -> frozenset[int]:
     """Which of these kinds, attested by this region, the other one recognises under the agreement.
 
-    Raises Refused: FEATURE_OFF, DIRECTION_NOT_ALLOWED, or NOT_ATTESTED where it is none of them.
+    Whether points may move that way has nothing to do with it. Raises Refused: FEATURE_OFF, or NOT_ATTESTED where it is
+    none of them.
     """
     direction = agreement.direction(issuer)
-    if not direction.on:
-        raise Refused(Reason.DIRECTION_NOT_ALLOWED, f"the agreement gives nothing from {issuer}")
     if Feature.ATTESTATION not in agreement.features:
         raise Refused(Reason.FEATURE_OFF, "the agreement does not switch attestations on")
     found = frozenset(kind for kind in kinds if direction.honours(kind) is not None)

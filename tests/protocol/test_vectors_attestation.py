@@ -100,7 +100,7 @@ def test_this_answers_nothing(case: dict[str, Any]) -> None:
 def test_every_question_has_the_answer_of_the_lowest_number() -> None:
     assert {case["answer"] for case in ALL["questions"]} == {
         "ATTEST", "CODE_NOT_VALID", "CONSENT_MISSING", "CONSENT_NOT_VALID", "NOT_ATTESTED", "TERMS_DIFFER",
-        "AGREEMENT_NOT_IN_FORCE", "AGREEMENT_SUSPENDED", "DIRECTION_NOT_ALLOWED", "FEATURE_OFF",
+        "AGREEMENT_NOT_IN_FORCE", "AGREEMENT_SUSPENDED", "FEATURE_OFF",
     }  # fmt: skip
     for case in ALL["questions"]:
         agreement = Reason[case["agreement"]] if case["agreement"] else None

@@ -31,12 +31,12 @@ _keys = count()
 
 
 def terms(region: TestRegion, **changes: Any) -> Agreement:
-    """B honours hours as they are, and four of A's stars as three; A honours nothing."""
+    """B honours hours as they are, and four of A's stars as three; A honours nothing, and no points move."""
     honoured = (Honoured(kind=HOURS), FOUR_ARE_THREE, Honoured(kind=HONOUR))
     made = Agreement(
         federation=region.office.roster.federation, environment=region.office.roster.environment,
         id=b"agreement A to B", region_a=A, region_b=B, valid_from=20260101,
-        a_to_b=Direction(honoured=honoured), b_to_a=Direction(),
+        a_to_b=Direction(on=False, honoured=honoured), b_to_a=Direction(on=False),
         features=frozenset({Feature.ATTESTATION}),
     )  # fmt: skip
     return replace(made, **changes)

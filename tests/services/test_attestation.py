@@ -239,7 +239,6 @@ def test_no_agreement(two: Pair) -> None:
     [
         ({"a_to_b": Direction(honoured=())}, Reason.NOT_ATTESTED),
         ({"features": frozenset({Feature.RELOCATION})}, Reason.FEATURE_OFF),
-        ({"a_to_b": Direction(on=False, honoured=(Honoured(kind=HOURS),))}, Reason.DIRECTION_NOT_ALLOWED),
         ({"valid_from": 20990101}, Reason.AGREEMENT_NOT_IN_FORCE),
     ],
 )  # fmt: skip

@@ -17,6 +17,7 @@ from gateway.protocol.errors import Refused
 from gateway.protocol.values import Evidence, Kind, Reason, Signed, Status
 from node.errors import Recovering
 from node.services import topics
+from node.services.agreement import Countersign, Propose
 from node.services.attestation_end import Revoke, RevokeAnswer
 from node.services.command import handles
 from node.services.credential import IssueCredential
@@ -28,13 +29,14 @@ from node.services.verify import verify
 from node.store import schema
 from node.store.batch import Batch
 from node.store.engine import open_store
-from tests.federation import Pair, signing_key
+from tests.federation import Pair, pair, signing_key
 from tests.services.attesting import (
     HONOUR,
     HOURS,
     STARS,
     agree,
     asked,
+    furnish,
     know,
     neighbours,
     question,
@@ -42,6 +44,7 @@ from tests.services.attesting import (
     row,
     shared,
     states,
+    terms,
     worth,
 )
 from tests.services.backups import backup, heads, restore
@@ -354,3 +357,26 @@ def test_a_question_repeated_after_a_restore_is_the_same_question(stored: Pair, 
     assert stored.regions[B].one(once) == first
     stored.pump()
     assert len(recognised(stored.regions[B])) == 3
+
+
+@pytest.mark.parametrize("lost", [A, B])
+def test_an_agreement_lost_with_what_was_recognised_by_it_comes_back_before_it(
+    new_database: Any, tmp_path: Path, lost: int
+) -> None:
+    made = pair((A, B), stores=[open_store(new_database("sqlite")) for _ in range(2)])
+    a, b = made.regions[A], made.regions[B]
+    copy = backup(made.regions[lost], tmp_path / "backup.sqlite")
+    proposed = a.one(
+        Propose(client="c", key="agree", agreement=terms(a, id=b"", valid_from=20261118), by="x", checked_by="y")
+    )
+    made.pump()
+    b.one(Countersign(peer=A, digest=proposed.version.digest, by="x", checked_by="y"))
+    made.pump()
+    furnish(made)
+    id_ = asked(made)
+    assert states(made, id_) == (Stands.GIVEN, Stands.RECOGNISED)
+    whole = kept(made)
+    restore(made.regions[lost], copy)
+    made.open()
+    assert kept(made) == whole
+    assert worth(b) == {(HOURS, ""): 7200, (STARS, ""): 3, (HONOUR, "年度优秀志愿者"): 0}

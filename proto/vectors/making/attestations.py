@@ -156,8 +156,8 @@ def _questions() -> list[dict[str, Any]]:
     found = []
     reasons = (None, Reason.CONSENT_MISSING, Reason.CONSENT_NOT_VALID)
     agreements = (
-        None, Reason.TERMS_DIFFER, Reason.AGREEMENT_NOT_IN_FORCE, Reason.AGREEMENT_SUSPENDED,
-        Reason.DIRECTION_NOT_ALLOWED, Reason.FEATURE_OFF, Reason.NOT_ATTESTED,
+        None, Reason.TERMS_DIFFER, Reason.AGREEMENT_NOT_IN_FORCE, Reason.AGREEMENT_SUSPENDED, Reason.FEATURE_OFF,
+        Reason.NOT_ATTESTED,
     )  # fmt: skip
     for agreement in agreements:
         for code in (True, False):
