@@ -25,6 +25,7 @@ from node.errors import NotSealer
 from node.region import LocalRegion
 from node.seat import ASLEEP_S
 from node.services import doubled, founding, key_turn
+from node.services.clawing import GoOn
 from node.services.dispute_ends import SweepDisputes
 from node.services.exchange import Exchange
 from node.services.expiry import Sweep
@@ -33,7 +34,7 @@ from node.services.revocation import JudgeKeys
 from node.services.roaming_ends import SweepAuthorisations
 from node.services.several import Several
 from node.services.writer import Writer, WriterThread
-from node.store import processes
+from node.store import clawbacks, processes
 from node.store.engine import open_store
 from node.store.history import History
 from node.store.migrate import migrate
@@ -46,6 +47,8 @@ SWEEP_EVERY_S = 600.0
 """How often expired lots are looked for."""
 RELEASE_EVERY_S = 30.0
 """How often purchases of visitors are looked for that nobody captured in time."""
+CARRY_ON_EVERY_S = 2.0
+"""How often clawbacks are looked for that wait for a transfer to be decided."""
 CERTIFICATE_WARNING_DAYS = 30
 
 log = structlog.get_logger(__name__)
@@ -116,7 +119,7 @@ class Node:
         site = web.TCPSite(self._runner, host, int(port))
         await site.start()
         self.http_port = self._runner.addresses[0][1]
-        self._sweepers = [asyncio.create_task(sweep()) for sweep in (self._sweep, self._release)]
+        self._sweepers = [asyncio.create_task(sweep()) for sweep in (self._sweep, self._release, self._carry_on)]
         if self._turn is not None:
             await self._turn.start()
 
@@ -209,6 +212,19 @@ class Node:
             except Exception as error:
                 log.error("release_failed", error=type(error).__name__)
             await asyncio.sleep(RELEASE_EVERY_S)
+
+    async def _carry_on(self) -> None:
+        while True:
+            try:
+                if self.seals and await asyncio.to_thread(self._clawbacks_wait):
+                    await self.submit([GoOn()])
+            except Exception as error:
+                log.error("carry_on_failed", error=type(error).__name__)
+            await asyncio.sleep(CARRY_ON_EVERY_S)
+
+    def _clawbacks_wait(self) -> bool:
+        with self.store.read() as conn:
+            return clawbacks.are_pursued(conn)
 
     def on_batch(self, listen: Callable[[int, float], None]) -> None:
         """Call `listen` after each batch, from the writer's thread, with its number of commands and its seconds."""

@@ -22,7 +22,7 @@ _STATE_ZH = {"open": "未决", "settled": "已结清", "withdrawn": "已撤回"}
 
 def register(app: typer.Typer) -> None:
     """Add `claims`."""
-    command(app, "claims", "挂账：本地区主张对方所欠，积分不撤回", "Claims in suspense; points stay")(claims)
+    command(app, "claims", "挂账：对方所欠与本地区所欠，积分不撤回", "Claims in suspense; points stay")(claims)
 
 
 def claims(
@@ -38,12 +38,14 @@ def claims(
     rows = [
         [
             c["no"], when(c["at"]), c["peer"], say(_CAUSE_ZH[c["cause"]], c["cause"].replace("_", " ")),
+            say("对方所欠", "owes us") if c["mine"] else say("本地区所欠", "we owe"),
             f"{c['amount']:,} {c['category']}", say(_STATE_ZH[c["state"]], c["state"]), c["transfer"], c["because"],
         ]
         for c in found["claims"]
     ]  # fmt: skip
     columns = [
-        say("编号", "No"), say("时间", "Time"), say("对方", "Against"), say("缘由", "Cause"), say("数量", "Amount"),
+        say("编号", "No"), say("时间", "Time"), say("对方", "Against"), say("缘由", "Cause"), say("谁欠", "Who owes"),
+        say("数量", "Amount"),
         say("状态", "State"), say("转移", "Transfer"), say("说明", "Because"),
     ]  # fmt: skip
     then = (

@@ -27,6 +27,7 @@ MODULES = {
     "peers": "peers",
     "recovery": "recovery",
     "claims": "claims",
+    "clawback": "clawback",
     "consent": "consent",
     "penalty": "penalty",
     "dispute": "dispute",

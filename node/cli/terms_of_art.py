@@ -93,7 +93,7 @@ _WORDS_ZH = {
 }
 
 
-_LEAVES = frozenset({"spend", "expiry", "transfer_out", "repay", "roaming", "penalty", "disputed"})
+_LEAVES = frozenset({"spend", "expiry", "transfer_out", "repay", "roaming", "penalty", "disputed", "clawback"})
 """Kinds of lines of a history that take points from the account."""
 
 

@@ -18,11 +18,11 @@ from gateway.protocol.errors import Refused
 from gateway.protocol.standing import Matter
 from gateway.protocol.transfer import State as TransferState
 from gateway.protocol.values import Kind, Purpose, Reason
-from node.errors import BadInput, SamePerson
+from node.errors import BadInput
 from node.ledger.lots import Lot
 from node.ledger.transfers import Transfer
 from node.services import clawback as hops
-from node.services import clawback_again, reversal, topics, tracing
+from node.services import clawback_again, history, reversal, topics, tracing
 from node.services.command import category_of, handles, once, wish_once
 from node.services.office import Office, digest_of
 from node.services.transfer import check_status
@@ -44,21 +44,18 @@ class StartClawback:
     by: str
     checked_by: str
     lots: tuple[int, ...] | None = None  # those awarded for it, looked for beforehand; None: they are looked for here
-    replayed: bool = False  # it was ordered before a restore
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class TakeBack:
-    """Ask one transfer back for another cause: too late to reverse it, or a dispute about it ended so."""
+class ClaimTransfer:
+    """Claim a transfer that should not have been made, once it is too late to reverse it. Nobody is debited for it."""
 
     client: str
     key: str
     transfer: bytes
-    cause: Cause
     because: str
     by: str
     checked_by: str
-    replayed: bool = False
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -82,15 +79,13 @@ class Continued:
     waiting: int
 
 
-def _wishes(command: StartClawback | TakeBack, office: Office, wishes: Wishes) -> None:
+def _wishes(command: StartClawback | ClaimTransfer, office: Office, wishes: Wishes) -> None:
     wish_once(wishes, office.public_id(command.client, command.key))
 
 
-def _check_people(command: StartClawback | TakeBack) -> None:
-    if not command.by or not command.checked_by:
+def _check_people(command: StartClawback | ClaimTransfer) -> None:
+    if not command.by or not command.checked_by or command.by == command.checked_by:
         raise BadInput("two people take points back: name who decided it and who checked it")
-    if command.by == command.checked_by:
-        raise SamePerson(f"{command.by} has ordered this: a second person has to check it")
 
 
 # -- an activity ------------------------------------------------------------------------------------------------------
@@ -98,8 +93,8 @@ def _check_people(command: StartClawback | TakeBack) -> None:
 
 @handles(StartClawback, _wishes)
 def start(command: StartClawback, office: Office, batch: Batch) -> Started:
-    """Raises BadInput where nothing was awarded for it, SamePerson, or Refused: CATEGORY_UNKNOWN, WRONG_STATE while an
-    earlier one about the same lots is under way."""
+    """Raises BadInput where nothing was awarded for it, or unless two people order it; Refused: CATEGORY_UNKNOWN,
+    WRONG_STATE while an earlier one about the same lots is under way."""
     _check_people(command)
     root = office.public_id(command.client, command.key)
     digest = digest_of("clawback", command.activity, command.category)
@@ -174,14 +169,14 @@ def gather(row: Stored, office: Office, batch: Batch) -> None:
 # -- one transfer -----------------------------------------------------------------------------------------------------
 
 
-@handles(TakeBack, _wishes)
-def take_back(command: TakeBack, office: Office, batch: Batch) -> Started:
-    """Raises BadInput, SamePerson, or Refused: TRANSFER_UNKNOWN, WRONG_STATE where it can still be reversed, was
-    asked back before, or no dispute about it ended so."""
+@handles(ClaimTransfer, _wishes)
+def claim_transfer(command: ClaimTransfer, office: Office, batch: Batch) -> Started:
+    """Raises BadInput unless two people order it, Refused: TRANSFER_UNKNOWN, WRONG_STATE where it can still be
+    reversed, or was asked back before."""
     _check_people(command)
     id_ = office.public_id(command.client, command.key)
-    digest = digest_of("clawback", command.transfer.hex(), int(command.cause), command.because)
-    once(batch, id_, "clawback", digest, lambda: _ask_back(command, id_, office, batch))
+    digest = digest_of("claim", command.transfer.hex(), command.because)
+    once(batch, id_, "claim", digest, lambda: _claim(command, id_, office, batch))
     original = _outgoing(command.transfer, office, batch)
     row = store.find(batch.conn, id_, original.destination, mine=True)
     return Started(id=id_.hex(), blocks=row.blocks if row is not None else 0)
@@ -195,23 +190,19 @@ def _outgoing(id_: bytes, office: Office, batch: Batch) -> Transfer:
     return original
 
 
-def _ask_back(command: TakeBack, id_: bytes, office: Office, batch: Batch) -> str:
+def _claim(command: ClaimTransfer, id_: bytes, office: Office, batch: Batch) -> str:
     original = _outgoing(command.transfer, office, batch)
+    history.check_known(batch, original.destination)
     if original.state != TransferState.POSTED or original.purpose == Purpose.REVERSAL:
-        raise Refused(Reason.WRONG_STATE, "only an accepted transfer that is no reversal itself can be asked back")
+        raise Refused(Reason.WRONG_STATE, "only an accepted transfer that is no reversal itself can be claimed")
     check_status(office, original.destination, Matter.CLAWBACK)
+    reversal.check_past(original, office, batch)
     left = _left(original, office, batch)
-    if command.cause == Cause.REVERSAL:
-        reversal.check_past(original, office, batch)
-    elif command.cause == Cause.DISPUTE:
-        left = _first(left, _settled(original, batch))
-    else:
-        raise BadInput("an activity is taken back as a whole: name the activity")
     if not left:
-        raise Refused(Reason.WRONG_STATE, "nothing is left of this transfer that could be asked back")
-    body = Clawback(original.id, int(command.cause), office.me, command.because, id_, left)
+        raise Refused(Reason.WRONG_STATE, "all of this transfer was clawed back or claimed before")
+    body = Clawback(original.id, int(Cause.REVERSAL), office.me, command.because, id_, left)
     hops.ask(body, original, id_, None, office, batch)
-    _act(batch, command.by, command.checked_by, clawback=id_.hex(), transfer=original.id.hex())
+    _act(batch, command.by, command.checked_by, claim=id_.hex(), transfer=original.id.hex())
     return ""
 
 

@@ -138,6 +138,12 @@ def open_ones(conn: Connection) -> list[Stored]:
     return [_stored(row) for row in conn.execute(query)]
 
 
+def are_pursued(conn: Connection) -> bool:
+    """Whether there is one of this region's, or asked of it, that waits for something."""
+    states = [int(state) for state in OPEN]
+    return conn.scalar(select(_TABLE.c.id).where(_TABLE.c.state.in_(states)).limit(1)) is not None
+
+
 def page(conn: Connection, after: tuple[int, bytes], limit: int, *, only_open: bool = False) -> list[Stored]:
     """Those behind (time, id), oldest first."""
     at_ms, id_ = after

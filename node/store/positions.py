@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from sqlalchemy import ColumnElement, Connection, func, literal, select, text
 
-from node.ledger.accounts import BREAKAGE, ISSUER, RECOVERY, REDEEMED, AccountKind
+from node.ledger.accounts import BREAKAGE, CLAWBACK, ISSUER, RECOVERY, REDEEMED, AccountKind
 from node.store import schema
 
 _HALF = 32  # bits
@@ -31,6 +31,7 @@ class Books(NamedTuple):
     advanced: int  # to residents who lacked points for what was done before a restore, and not got back
     redeemed: int
     expired: int
+    clawed_back: int  # from residents here or in other regions, less what went on to whoever had asked for it
     available: int
     held: int
     provisional: int
@@ -112,7 +113,7 @@ def books(conn: Connection) -> list[Books]:
     for no, code in categories.items():
         credited, debited, held, provisional = residents.get(no, [0, 0, 0, 0])
         issuer, redeemed, breakage = (system.get((name, no)) for name in (ISSUER, REDEEMED, BREAKAGE))
-        recovery = system.get((RECOVERY, no))
+        recovery, taken = system.get((RECOVERY, no)), system.get((CLAWBACK, no))
         found.append(
             Books(
                 category=code,
@@ -120,6 +121,7 @@ def books(conn: Connection) -> list[Books]:
                 advanced=recovery.debits_posted - recovery.credits_posted if recovery else 0,
                 redeemed=redeemed.credits_posted if redeemed else 0,
                 expired=breakage.credits_posted if breakage else 0,
+                clawed_back=taken.credits_posted - taken.debits_posted if taken else 0,
                 available=credited - debited - held,
                 held=held,
                 provisional=provisional,

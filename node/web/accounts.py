@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from aiohttp import web
 
-from node.ledger.accounts import CLEARING, DISPUTED, ISSUER, PENALTY, RECOVERY, REDEEMED
+from node.ledger.accounts import CLAWBACK, CLEARING, DISPUTED, ISSUER, PENALTY, RECOVERY, REDEEMED
 from node.ledger.postings import Phase
 from node.services import account as service
 from node.services import address
@@ -121,6 +121,8 @@ def _kind(entry: query.Entry) -> answers.EntryKind:
         return "transfer_in"
     if entry.other == PENALTY:
         return "penalty"
+    if entry.other == CLAWBACK:
+        return "clawback"
     if entry.other == ISSUER:
         return "award"
     if entry.other == RECOVERY:

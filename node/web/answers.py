@@ -159,6 +159,7 @@ EntryKind = Literal[
     "transfer_in",
     "advance",
     "repay",
+    "clawback",
     "roaming",
     "roaming_back",
     "disputed",

@@ -1,4 +1,4 @@
-"""Claims in suspense: what this region says others owe it. Read only; nothing is unposted for a claim."""
+"""Claims in suspense: what others owe this region, or it owes them. Read only; nothing is unposted for a claim."""
 
 from __future__ import annotations
 
@@ -39,6 +39,7 @@ class Claim(Answer, frozen=True):
     because: str
     state: ClaimWord
     at: datetime
+    mine: Annotated[bool, Meta(description="The peer owes it; otherwise this region owes the peer.")]
 
 
 class Claims(Answer, frozen=True):
@@ -56,7 +57,7 @@ async def listing(call: Call) -> web.Response:
     found = [
         Claim(
             row.no, row.peer, CAUSES[row.cause], bytes(row.id).hex(), row.category, row.amount, row.because,
-            CLAIM_STATES[row.state], time(row.at_ms),
+            CLAIM_STATES[row.state], time(row.at_ms), bool(row.mine),
         )
         for row in rows
     ]  # fmt: skip
@@ -66,6 +67,6 @@ async def listing(call: Call) -> web.Response:
 ROUTES = (
     Route(
         method="GET", path="/v1/claims", name="list_claims", handler=listing, query=ClaimsWanted, answer=Claims,
-        summary="挂账：本地区主张对方所欠", summary_en="Claims in suspense",
+        summary="挂账：对方所欠与本地区所欠", summary_en="Claims in suspense",
     ),
 )  # fmt: skip

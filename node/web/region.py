@@ -60,6 +60,7 @@ def _books(row: query.Books, facing: list[query.Position]) -> answers.Books:
         advanced=row.advanced,
         redeemed=row.redeemed,
         expired=row.expired,
+        clawed_back=row.clawed_back,
         sent=sum(position.sent for position in own),
         received=sum(position.received for position in own),
         available=row.available,

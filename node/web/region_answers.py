@@ -28,14 +28,16 @@ class Positions(Answer, frozen=True):
 
 
 class Books(Answer, frozen=True):
-    """One category: issued + advanced - redeemed - expired - sent + received = available + held + provisional, and
-    available + provisional = lots (a reversal on its way back is provisional and not yet in its lots)."""
+    """One category: issued + advanced - redeemed - expired - clawed_back - sent + received = available + held +
+    provisional, and available + provisional = lots (a reversal on its way back is provisional and not yet in its
+    lots)."""
 
     category: str
     issued: int
     advanced: int
     redeemed: int
     expired: int
+    clawed_back: int
     sent: int
     received: int
     available: int

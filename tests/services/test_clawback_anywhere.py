@@ -18,14 +18,13 @@ from gateway.protocol.errors import Refused
 from gateway.protocol.transfer import State as TransferState
 from gateway.protocol.values import Purpose
 from node.ledger.accounts import BREAKAGE, REDEEMED
-from node.ledger.lots import provenance_of
+from node.ledger.lots import Lot, provenance_of
 from node.services.award import Award
 from node.services.clawing import GoOn
 from node.services.expiry import Sweep
 from node.services.reversal import AskReversal
 from node.services.verify import verify
 from node.store import schema
-from node.store.working_set import Lot
 from tests.federation import Pair, TestRegion, pair
 from tests.services.clawing import FRAUD, all_of, began, claims, claw, go_on, move, positions, spend
 from tests.services.ledger import points, resident
@@ -151,7 +150,8 @@ def balanced(made: Pair, rate: tuple[int, int]) -> None:
             assert (Fraction(sent, q), Fraction(received, q)) == (Fraction(there[1], p), Fraction(there[0], p))
         for peer, mine, category, amount in claims(region):
             p, q = rate if code < peer else rate[::-1]
-            assert (code, not mine, category, Fraction(amount * p, q)) in claims(made.regions[peer])
+            assert amount * p % q == 0
+            assert (code, not mine, category, amount * p // q) in claims(made.regions[peer])
 
 
 SEEDS = range(14)
