@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from gateway.protocol import codec
 from gateway.protocol.bodies import clawback as bodies
-from gateway.protocol.clawback import Clawback, State
+from gateway.protocol.clawback import Cause, Clawback, State
 from gateway.protocol.errors import PeerFault
 from gateway.protocol.values import Kind, Reason
 from node.ledger import accounts
@@ -16,7 +16,7 @@ from node.ledger.lots import Lot, is_clear
 from node.ledger.postings import Phase
 from node.ledger.transfers import Transfer
 from node.services import clawback as hops
-from node.services import topics
+from node.services import frozen, topics
 from node.services.advance import advance
 from node.services.booking import Booking
 from node.services.office import Office
@@ -62,6 +62,8 @@ def answered_again(heard: topics.Heard, said: topics.Said, office: Office, batch
     except PeerFault:  # erased: what it moved is in its header, and was of whoever the points are
         return
     units = found.recovered * original.rate_p - store.taken(batch.conn, row)
+    if row.cause != Cause.REVERSAL:
+        frozen.make_way_again(original, office, batch)
     if units > 0:
         _take(row, original, units, heard.frame.seen, office, batch)
     hops.book_answer(row, original, found, office, batch)
