@@ -212,7 +212,7 @@ def test_both_regions_come_to_the_same_in_whatever_order_they_hear_each_other() 
     assert [s for _, states in outcomes.pop() for s in states].count(State.IN_FORCE) > 0
 
 
-def test_two_proposals_that_cross_are_both_refused_by_the_rules_of_both() -> None:
+def test_a_proposal_that_crosses_ones_own_is_refused_while_that_waits() -> None:
     mine, theirs = proposed(document()), proposed(document(id=b"1" * 16), NINGBO)
     for own, heard in ((mine, theirs), (theirs, mine)):
         known = dealings([own, heard])

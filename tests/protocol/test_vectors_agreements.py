@@ -12,6 +12,7 @@ from gateway.protocol import codec, rates
 from gateway.protocol.agreement import Category
 from gateway.protocol.agreement_life import Dealings, Said, hear, state_on
 from gateway.protocol.agreement_rules import check, check_next, faults
+from gateway.protocol.bodies import agreement as bodies
 from gateway.protocol.bodies.agreement import decode_agreement, encode_agreement
 from gateway.protocol.errors import Refused
 from gateway.protocol.in_force import arriving_expiry, in_force
@@ -40,6 +41,27 @@ def refusal_of(what: Any) -> str | None:
     except Refused as refusal:
         return refusal.reason.name
     return None
+
+
+# -- bodies -----------------------------------------------------------------------------------------------------------
+
+
+@named(AGREEMENTS["bodies"])
+def test_a_body_carries_this_paper(case: dict[str, Any]) -> None:
+    salted = bytes.fromhex(case["salted"])
+    assert reader.sha256(salted).hexdigest() == case["commitment"]
+    assert reader.one(salted[16:], 15).hex() == case["redo"]
+    decode: Any = {
+        "Propose": bodies.decode_propose, "Countersign": bodies.decode_countersign, "Notice": bodies.decode_notice_body,
+    }[case["name"]]  # fmt: skip
+    paper = decode(salted)
+    if case["name"] == "Countersign":
+        given = case["carries"]
+        assert (paper.key_id.hex(), paper.suite, paper.signature.hex()) == (
+            given["key_id"], given["suite"], given["signature"],
+        )  # fmt: skip
+    else:
+        assert codec.encode_signed(paper).hex() == case["carries"] == reader.one(salted[16:], 1).hex()
 
 
 # -- documents --------------------------------------------------------------------------------------------------------

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
+from gateway.protocol import codec
 from gateway.protocol.agreement import (
     NOTHING,
     Agreement,
@@ -21,10 +22,16 @@ from gateway.protocol.agreement import (
 )
 from gateway.protocol.agreement_life import Dealings, Said, countersign, digest_of, hear, sign, sign_notice, state_on
 from gateway.protocol.agreement_rules import check, check_next, faults
-from gateway.protocol.bodies.agreement import decode_agreement, encode_agreement
+from gateway.protocol.bodies.agreement import (
+    decode_agreement,
+    encode_agreement,
+    encode_countersign,
+    encode_notice_body,
+    encode_propose,
+)
 from gateway.protocol.errors import Refused
 from gateway.protocol.values import Kind, Purpose, Reason, Signature, Signed
-from making.ground import ENVIRONMENT, HANGZHOU, MEMBERS, NINGBO, key, message, octets, plain
+from making.ground import ENVIRONMENT, HANGZHOU, MEMBERS, NINGBO, key, message, octets, plain, salted
 
 TODAY = 20260601
 MORAL, WELFARE, CULTURE = "moral", "public_welfare", "culture"
@@ -180,6 +187,30 @@ def _said(said: Said) -> dict[str, Any]:
     if said.reason:
         made["reason"] = Reason(said.reason).name
     return made
+
+
+def bodies() -> list[dict[str, Any]]:
+    """The body of each message about agreements, behind its salt."""
+    propose, answer = _FIRST
+    assert isinstance(propose.paper, Signed)
+    assert isinstance(answer.paper, Signature)
+    assert isinstance(_END.paper, Signed)
+    made = {
+        "Propose": encode_propose(propose.paper, octets("redo of propose", 40)),
+        "Countersign": encode_countersign(answer.paper, octets("redo of countersign", 40)),
+        "Notice": encode_notice_body(_END.paper, octets("redo of notice", 40)),
+    }
+    papers = {"Propose": message(propose.paper), "Countersign": plain(answer.paper), "Notice": message(_END.paper)}
+    return [
+        {
+            "name": name,
+            "salted": salted(name, body).hex(),
+            "commitment": codec.commitment(salted(name, body)).hex(),
+            "carries": papers[name],
+            "redo": octets(f"redo of {name.lower()}", 40).hex(),
+        }
+        for name, body in made.items()
+    ]
 
 
 # -- documents --------------------------------------------------------------------------------------------------------

@@ -268,12 +268,13 @@ def _quote(amount: int, life_days: int) -> dict[str, Any]:
 def agreements() -> dict[str, Any]:
     """The whole file."""
     return {
-        "about": "SPEC 14. `documents` by themselves, `next` in their place among others, `histories`: what messages "
-        "in two logs make of them by date, `verdicts` on transfers under them. In `facts` stands what differs from "
-        "`usual`; null is what the side that judges does not know.",
+        "about": "SPEC 14. `bodies` of its messages; `documents` by themselves, `next` in their place among others, "
+        "`histories`: what messages in two logs make of them by date, `verdicts` on transfers under them. In `facts` "
+        "stands what differs from `usual`; null is what the side that judges does not know.",
         "federation": MEMBERS.federation.hex(),
         "environment": ENVIRONMENT,
         "keys": {str(code): key(code).public_key.hex() for code in (HANGZHOU, NINGBO)},
+        "bodies": made.bodies(),
         "documents": [made.document(*case) for case in made.DOCUMENTS.items()],
         "histories": [made.history(*case) for case in HISTORIES.items()],
         "next": [made.place(name, *case) for name, case in made.NEXT.items()],
