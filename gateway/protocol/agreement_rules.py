@@ -183,7 +183,7 @@ def check_next(
     newest = before[-1] if before else None
     if agreement.valid_from < today:
         raise Refused(Reason.DOCUMENT_INVALID, f"BACK_DATED: from {agreement.valid_from}, and today is {today}")
-    if newest is not None and agreement.valid_from <= newest.agreement.valid_from and newest.digest != digest:
+    if newest is not None and agreement.valid_from < newest.agreement.valid_from and newest.digest != digest:
         when = f"from {agreement.valid_from}, the version before from {newest.agreement.valid_from}"
         raise Refused(Reason.DOCUMENT_INVALID, f"BACK_DATED: {when}")
     if newest is not None and newest.agreement.regions != agreement.regions:

@@ -17,7 +17,6 @@ from gateway.protocol.agreement import Agreement
 from gateway.protocol.agreement_life import Dealings, State
 from gateway.protocol.bodies import agreement as bodies
 from gateway.protocol.errors import PeerFault, Refused
-from gateway.protocol.in_force import add_days
 from gateway.protocol.suite import VerifyKey
 from gateway.protocol.values import Frame, Kind, Reason, Signed
 from node.ledger import journal
@@ -26,9 +25,6 @@ from node.services.office import Office
 from node.services.topics import Asked, Heard, Said, Topic
 from node.store import agreements as store
 from node.store.batch import Batch
-
-LATE_DAYS = 31
-"""How late a notice can come and still count from its date: the two may not have spoken meanwhile. Own judgement."""
 
 
 def hear(peer: int, said: life.Said, office: Office, batch: Batch) -> None:
@@ -103,21 +99,21 @@ def _hear_notice(heard: Heard, office: Office, batch: Batch) -> journal.Decision
     before = office.agreements.dealings(peer)
     hear(peer, life.Said(Kind.NOTICE, peer, heard.frame.id, signed), office, batch)
     try:
-        _judge_notice(signed, peer, before, office, batch.today)
+        _judge_notice(signed, peer, before, office)
     except Refused as refusal:
         raise _refuse(heard, refusal, office, batch) from None
     return topics.accept(heard, office, batch)
 
 
-def _judge_notice(signed: Signed, peer: int, before: Dealings, office: Office, today: int) -> None:
+def _judge_notice(signed: Signed, peer: int, before: Dealings, office: Office) -> None:
     try:
         notice = life.read_notice(signed, partial(_current_keys, office))
     except PeerFault as fault:
         raise Refused(Reason.DOCUMENT_INVALID, str(fault)) from None
     if notice.region != peer:
         raise Refused(Reason.DOCUMENT_INVALID, "OTHER_REGIONS: somebody else says it")
-    said_on = max(min(today, notice.effective), add_days(today, -LATE_DAYS))
-    rules.check_notice(notice, before, office.roster.federation, office.roster.environment, said_on)
+    # Without a date: the two may not have spoken since it was said.
+    rules.check_notice(notice, before, office.roster.federation, office.roster.environment)
 
 
 def _answered(asked: Asked, heard: Heard, office: Office, batch: Batch) -> None:

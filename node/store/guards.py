@@ -36,6 +36,8 @@ MUTABLE = {
     schema.transfer: {"state", "reason", "hold", "offered", "answered", "decided_ms", "balance"},
     schema.claim: {"state"},
     schema.repair: {"payload", "mine", "theirs", "at_ms"},
+    schema.agreement: {"countersigned", "state", "reason", "decided_ms"},
+    schema.notice: {"refused"},
     schema.request: {"state", "reason", "answered_ms"},
     schema.clawback: {"blocks", "recovered", "further", "owed", "state", "reason", "answered_ms"},
     schema.consent: {"withdrawn_ms"},
@@ -45,15 +47,23 @@ MUTABLE = {
     schema.recognition: {"revoked_ms"},
     schema.authorisation: {"state", "reason", "captured", "ended_ms", "changed"},
     schema.dispute: {
-        "state", "reason", "last", "steps", "deadline", "settled", "pending", "hold", "ended_ms",
+        "state",
+        "reason",
+        "last",
+        "steps",
+        "deadline",
+        "settled",
+        "pending",
+        "hold",
+        "ended_ms",
     },
 }
 """Of tables whose rows change: the columns that do. The others stay as they were inserted."""
 
 STAYS = (
     schema.account, schema.balance, schema.lot, schema.transfer, schema.log, schema.channel, schema.history,
-    schema.claim, schema.repair, schema.agreement, schema.consent, schema.attestation, schema.authorisation,
-    schema.clawback, schema.dispute, schema.penalty, schema.request,
+    schema.claim, schema.repair, schema.agreement, schema.notice, schema.consent, schema.attestation,
+    schema.authorisation, schema.clawback, schema.dispute, schema.penalty, schema.request,
 )  # fmt: skip
 """Tables whose rows change and never go away."""
 

@@ -1,7 +1,7 @@
 """The tables of one region: the only database in the system, the same on SQLite and PostgreSQL.
 
 Append-only (a trigger refuses UPDATE and DELETE): posting, lot_entry, outcome, event, receipt, evidence, roster, act,
-notice, dispute_step, clawback_debit, and the segments of a log below what is final. Mutable: counters of a balance,
+dispute_step, clawback_debit, and the segments of a log below what is final. Mutable: counters of a balance,
 what remains of a lot, the state of whatever has one, the history, the outbox, tokens, back-off.
 
 Numbers (`no`) are dense integers the single writer gives out; public ids are 16 bytes in one unique index. Amounts are
@@ -49,7 +49,7 @@ from .ledger import (
 )
 from .region import act, back_off, history, meta, risk, roster, token
 
-APPEND_ONLY = (posting, lot_entry, outcome, event, receipt, evidence, roster, act, notice, dispute_step, clawback_debit)
+APPEND_ONLY = (posting, lot_entry, outcome, event, receipt, evidence, roster, act, dispute_step, clawback_debit)
 """Tables whose rows are never changed and never go away."""
 
 __all__ = [
