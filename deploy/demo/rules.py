@@ -13,7 +13,7 @@ Rules taken from published programmes (none of them is a rule of the four region
 - conversion by hours, rounded down, the remainder staying at the source.
 
 Own choices:
-- which region follows which rule: 杭州 1 point an hour, 宁波 10, 绍兴 0.5, 嘉兴 1; 杭州 and 绍兴 expire at the end
+- which region follows which rule: 杭州 10 points an hour, 宁波 1, 绍兴 0.5, 嘉兴 1; 杭州 and 绍兴 expire at the end
   of a calendar year, 宁波 and 嘉兴 after three years;
 - calendar-year lots of 2026 live through 2031 (杭州) and 2029 (绍兴), so that the demonstration runs for years; the
   few lots of 2025 expired with their own year, as in 黄石;
@@ -47,8 +47,8 @@ class Region(NamedTuple):
 
 
 REGIONS = (
-    Region("330100", "杭州", "HZ", 800, 50, 2031),
-    Region("330200", "宁波", "NB", 600, 500, 0),
+    Region("330100", "杭州", "HZ", 800, 500, 2031),
+    Region("330200", "宁波", "NB", 600, 50, 0),
     Region("330600", "绍兴", "SX", 400, 25, 2029),
     Region("330400", "嘉兴", "JX", 300, 50, 0),
 )

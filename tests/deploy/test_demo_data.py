@@ -19,7 +19,7 @@ from node.toml_file import read_toml
 DEMO = Path(__file__).parents[2] / "deploy" / "demo"
 FILES = ("residents.csv", "awards.csv", "transfers.csv", "terms.toml")
 REGIONS = {330100: 800, 330200: 600, 330600: 400, 330400: 300}
-UNITS_AN_HOUR = {330100: 100, 330200: 1000, 330600: 50, 330400: 100}  # hundredths of 1, 10, 0.5 and 1 point
+UNITS_AN_HOUR = {330100: 1000, 330200: 100, 330600: 50, 330400: 100}  # hundredths of 10, 1, 0.5 and 1 point
 TODAY = 20261122  # any day until the first lot of 2026 expires
 
 Purse = tuple[int, str, str]
