@@ -284,6 +284,9 @@ NEXT: dict[str, tuple[str, Agreement, int]] = {
     "an amendment from a day before the version it follows": (
         "signed by both", following(FIRST, valid_from=20251231), 20251201,
     ),
+    "an amendment from the very day of the version it follows": (
+        "signed by both", following(FIRST, valid_from=20260101), 20260101,
+    ),
     "an amendment of an unknown predecessor": ("signed by both", replace(SECOND, predecessor=bytes(32)), 20260501),
     "an amendment that leaves a version out": ("signed by both", replace(SECOND, version=3), 20260501),
     "the first, replayed": ("signed by both", FIRST, 20260101),
