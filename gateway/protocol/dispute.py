@@ -316,6 +316,9 @@ def judge(record: Record, step: Step, today: int) -> None:
     if act is Act.AGREE and record.proposed_by in (0, step.by):
         raise Refused(Reason.WRONG_STATE, "the other party has proposed nothing")
     _check_when(record, move.when, min(step.date, today))
+    asked = {Act.MEDIATE: record.opening.mediator, Act.ARBITRATE: record.opening.arbitrator}.get(act)
+    if asked == 0:
+        raise Refused(Reason.WRONG_STATE, "neither the agreement nor the roster names anybody for this")
     if move.after is record.state and record.number + 1 >= limits.DISPUTE_STEPS - _TO_THE_END:
         raise Refused(Reason.WRONG_STATE, f"a dispute has at most {limits.DISPUTE_STEPS} steps; what is left ends it")
     _check_form(step, today)

@@ -9,6 +9,8 @@ from typing import NamedTuple
 
 from sqlalchemy import select
 
+from gateway.protocol import attestation
+from gateway.protocol.attestation import State as Attested
 from gateway.protocol.dispute import Matter, Opening, Record, State
 from gateway.protocol.errors import Refused
 from gateway.protocol.transfer import State as TransferState
@@ -18,7 +20,7 @@ from node.ledger.transfers import Transfer
 from node.services import claim, offer
 from node.services.frozen import find_transfer, release
 from node.services.office import Office
-from node.store import authorisations, clawbacks, disputes, schema
+from node.store import attestations, authorisations, clawbacks, disputes, schema
 from node.store.batch import Batch
 from node.store.disputes import Stored
 
@@ -113,13 +115,10 @@ def _authorisation(opening: Opening, peer: int, office: Office, batch: Batch) ->
 
 
 def _attestation(opening: Opening, peer: int, office: Office, batch: Batch) -> Known:
-    a = schema.attestation
-    mine = opening.region == office.me
-    query = select(a).where(a.c.id == opening.id, a.c.peer == peer, a.c.mine == mine)
-    found = batch.conn.execute(query).first()
+    found = attestations.find(batch.conn, opening.id, peer, mine=opening.region == office.me)
     if found is None:
         raise Refused(Reason.TRANSFER_UNKNOWN, "no attestation between the two has this id")
-    if found.signed is None or found.expires <= batch.today:
+    if found.state not in (Attested.GIVEN, Attested.RECOGNISED) or found.expires <= batch.today:
         raise Refused(Reason.WRONG_STATE, "nothing is attested, or not any more")
     return Known("", 0, 1, None)
 
@@ -166,7 +165,7 @@ def conclude(row: Stored, record: Record, office: Office, batch: Batch) -> Store
                 batch, row.peer, claim.Cause.DISPUTE, row.id, row.category, record.settled, "dispute", mine=owed_here
             )
         case Matter.ATTESTATION:
-            pass
+            _take_back(row, office, batch)
     return row
 
 
@@ -181,6 +180,20 @@ def _send_back(row: Stored, record: Record, office: Office, batch: Batch) -> Sto
         batch.record(journal.Reviewed(at=batch.now_ms, peer=found.source, by="#dispute", decision=decision))
         return row
     return row
+
+
+def _take_back(row: Stored, office: Office, batch: Batch) -> None:
+    """An attestation that is wrong holds no longer, on both sides at once: nobody needs to tell the other."""
+    found = attestations.find(batch.conn, row.about, row.peer, mine=row.whose == office.me)
+    if found is None or found.state not in (Attested.GIVEN, Attested.RECOGNISED):
+        return
+    state = attestation.step(Attested(found.state), attestation.Event.REVOKE)
+    if found.mine:
+        state = attestation.step(state, attestation.Event.CONFIRM)
+    else:
+        attestations.take_back(batch.conn, found.id, found.peer, batch.now_ms)
+    because = int(attestation.RevocationCause.MISTAKE)
+    attestations.change(batch.conn, found, state=int(state), reason=because, decided_ms=batch.now_ms)
 
 
 def _reduce(row: Stored, record: Record, batch: Batch) -> None:

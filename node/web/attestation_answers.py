@@ -141,7 +141,10 @@ class KnownFact(Answer, frozen=True):
 
 
 class RecognisedFact(Answer, frozen=True):
-    """What a fact attested by `peer` counts for here; `there` is its value there. `holds`: not revoked, nor expired."""
+    """What a fact attested by `peer` counts for here; `there` is its value there.
+
+    `disputed`: an open dispute about the attestation suspends it. `holds`: not revoked, nor expired, nor suspended.
+    """
 
     kind: str
     words: str
@@ -151,6 +154,7 @@ class RecognisedFact(Answer, frozen=True):
     attestation: str
     expires: date | None
     revoked: datetime | None
+    disputed: bool
     holds: bool
 
 

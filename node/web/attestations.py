@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from aiohttp import web
+from sqlalchemy import Connection
 
 from gateway.protocol.attestation import FactKind, RevocationCause, State, holds
+from gateway.protocol.dispute import Matter
 from gateway.protocol.values import Reason
 from node.services import credential
 from node.services.attestation import AskAttestation, AttestationAsked
@@ -15,6 +17,7 @@ from node.services.credential import CredentialAnswer, IssueCredential
 from node.services.fact import FactAnswer, PutFact, WithdrawFact
 from node.services.share import NewShare, ShareAnswer
 from node.store import attestations as query
+from node.store import disputes
 from node.store.attestations import AttestationRow, RecognitionRow
 from node.web.attestation_answers import (
     AccountStanding,
@@ -96,14 +99,25 @@ async def standing(call: Call) -> web.Response:
         )
         for k in known
     ]  # fmt: skip
-    recognised = [_recognised(r, today) for r in await call.desk.read(query.recognitions, account)]
+    me = call.desk.node.office.me
+
+    def read(conn: Connection) -> list[RecognisedFact]:
+        found = query.recognitions(conn, account)
+        suspended = {
+            (r.attestation, r.peer)
+            for r in found
+            if disputes.frozen(conn, me, Matter.ATTESTATION, bytes(r.attestation), r.peer)
+        }
+        return [_recognised(r, today, (r.attestation, r.peer) in suspended) for r in found]
+
+    recognised = await call.desk.read(read)
     return respond(AccountStanding(name, own, recognised))
 
 
-def _recognised(r: RecognitionRow, today: int) -> RecognisedFact:
+def _recognised(r: RecognitionRow, today: int, disputed: bool) -> RecognisedFact:
     return RecognisedFact(
         _kind(r.kind), r.words, r.value, r.there, r.peer, bytes(r.attestation).hex(), day(r.expires),
-        time_or_none(r.revoked_ms), r.revoked_ms is None and holds(r.expires, today),
+        time_or_none(r.revoked_ms), disputed, r.revoked_ms is None and not disputed and holds(r.expires, today),
     )  # fmt: skip
 
 
