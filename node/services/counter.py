@@ -149,7 +149,7 @@ def _ask(command: AskToHold, id_: bytes, digest: bytes, office: Office, batch: B
         raise Refused(Reason.CATEGORY_NOT_MAPPED, f"this region has no category {terms.becomes!r}")
     part = roaming.blocks_of(command.amount, terms.rate_p, terms.rate_q)
     _check_room(terms.becomes, part.arriving, batch)
-    roaming_terms.check(office, holder, office.me, command.category, part.amount, batch)
+    roaming_terms.check_away(office, holder, command.category, part.amount)
     if not 1 <= command.minutes <= MINUTES_MOST:
         raise Refused(Reason.TOO_LATE, f"an authorisation lasts 1 to {MINUTES_MOST} minutes")
     until_ms = batch.now_ms + command.minutes * 60_000
@@ -284,6 +284,7 @@ def capture_answered(request: topics.Asked, heard: topics.Heard, office: Office,
     faces = batch.system_balance(clearing(found.holder), category)
     booking.post(Phase.SINGLE, faces, batch.system_balance(REDEEMED, category), arriving)
     booking.record()
+    roaming_terms.count_redeemed(found, batch)
     move(found, roaming.taking(found.plain, Part(found.captured, arriving)), batch)
 
 

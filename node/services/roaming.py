@@ -13,6 +13,7 @@ import msgspec
 from gateway.protocol import roaming
 from gateway.protocol.errors import Malformed, Refused
 from gateway.protocol.roaming import Event, Part, State
+from gateway.protocol.transfer import Terms
 from gateway.protocol.values import Frame, Kind, Reason
 from node.errors import BadInput, Recovering
 from node.ledger import journal
@@ -85,20 +86,20 @@ def hear_authorise(heard: topics.Heard, office: Office, batch: Batch) -> journal
     roaming.check_terms(frame, body, terms)
     if frame.category not in batch.books.categories:
         raise Refused(Reason.CATEGORY_NOT_MAPPED)
-    against = _recovering(frame.amount, office, batch)
-    roaming_terms.check(office, office.me, heard.peer, frame.category, frame.amount, batch, found=against)
+    recovering = _recovering(frame.amount, office, batch)
+    roaming_terms.check_home(office, heard.peer, frame.category, frame.amount, batch, recovering)
     account = _present(body.code, batch)
-    _hold(heard, account, terms.min_evidence, office, batch)
+    _hold(heard, account, terms, office, batch)
     return topics.accept(heard, office, batch, _pack(account.name))
 
 
-def _recovering(units: int, office: Office, batch: Batch) -> int:
-    """Why the region may not debit so much now, 0 = it may. A counter is answered at once, and may ask again."""
+def _recovering(units: int, office: Office, batch: Batch) -> Refused | None:
+    """What a restore has against debiting so much now. A counter is answered at once, and may ask again."""
     try:
         history.check_debit(batch, office, units)
     except Recovering:
-        return int(Reason.REGION_RECOVERING)
-    return 0
+        return Refused(Reason.REGION_RECOVERING)
+    return None
 
 
 def _present(code: bytes, batch: Batch) -> Account:
@@ -116,12 +117,9 @@ def _present(code: bytes, batch: Batch) -> Account:
     raise Refused(Reason.CODE_NOT_VALID)
 
 
-def _hold(heard: topics.Heard, account: Account, evidence: int, office: Office, batch: Batch) -> None:
+def _hold(heard: topics.Heard, account: Account, terms: Terms, office: Office, batch: Batch) -> None:
     frame, body = heard.frame, heard.parsed
-    if account.state == AccountState.FROZEN:
-        raise Refused(Reason.ACCOUNT_FROZEN)
-    category = batch.books.categories[frame.category]
-    lots = choose_or_advance(batch, office, account, category, frame.amount, min_evidence=evidence)
+    lots = roaming_terms.cover(account, terms, frame.amount, office, batch)
     roaming.check_until(body.until_ms, batch.now_ms)
     penalty.check_none(batch, account.no)
     _book_hold(heard, account, lots, office, batch)
@@ -143,7 +141,9 @@ def _book_hold(heard: topics.Heard, account: Account | None, lots: list[Lot], of
     hold = booking.post(Phase.HOLD, own, faces, frame.amount, resident=resident, taken=takes)
     booking.record()
     state = roaming.step(State.REQUESTED, Event.GRANT)
-    store.insert(batch.conn, asked(frame, body, office.me, heard.peer, state, batch)._replace(balance=own, hold=hold))
+    found = asked(frame, body, office.me, heard.peer, state, batch)._replace(balance=own, hold=hold)
+    roaming_terms.count_held(found, office, batch)
+    store.insert(batch.conn, found)
 
 
 def asked(
@@ -183,6 +183,7 @@ def _end(found: Stored, said: Event | None, event: Event, part: Part, batch: Bat
     """The hold ends: `part` goes to the counter's region, first-expiring first, the rest back into the very lots."""
     state = roaming.step(found.state, said) if said is not None else found.state
     _book_end(found, part.amount, batch)
+    roaming_terms.count_ended(found, part.amount, batch)
     store.change(
         batch.conn, found._replace(state=roaming.step(state, event), captured=part.amount, ended_ms=batch.now_ms)
     )

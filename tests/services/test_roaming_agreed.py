@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from gateway.protocol.agreement import EVERYTHING, Feature, NoticeKind
+from gateway.protocol.agreement import EVERYTHING, Feature, NoticeKind, Rate
 from gateway.protocol.errors import Refused
 from gateway.protocol.roaming import State
 from gateway.protocol.values import Reason
@@ -15,18 +15,24 @@ from node.services.penalty import NotifyPenalty
 from tests.federation import Pair
 from tests.protocol.pair import both, caps, dealings, direction, document, noted
 from tests.services.delivery import A, B
-from tests.services.ledger import points
+from tests.services.ledger import address, order, points, resident
 from tests.services.roaming import at, authorised, capture, code, ends, purchase, redeemed, release, states, visitor
 
 
 @pytest.fixture
 def two() -> Pair:
-    return visitor()
+    made = visitor()
+    resident(made.regions[B], "B", 100)
+    return made
 
 
 def agree(made: Pair, *said: Any, only: int = 0, **changes: Any) -> None:
     """Ten of A's points are one of B's; `only`: the one region that knows of it. `a_to_b`: what may go that way."""
-    way = {"a_to_b": replace(direction(), **changes.pop("a_to_b", {}))}
+    other = Rate(category="moral", becomes="moral", p=10, q=1, derived=False)
+    way = {
+        "a_to_b": replace(direction(), **changes.pop("a_to_b", {})),
+        "b_to_a": replace(direction(other), **changes.pop("b_to_a", {})),
+    }
     known = dealings([*both(document(**way, **changes)), *said])
     for region, peer in ((A, B), (B, A)):
         if only in (0, region):
@@ -75,6 +81,32 @@ def test_amounts_that_the_agreement_bounds(two: Pair) -> None:
     b.one(release(found))
     two.pump()
     authorised(two, a, b, 3)
+
+
+def test_what_a_resident_spends_away_counts_with_what_is_sent_there(two: Pair) -> None:
+    a, b = ends(two)
+    agree(two, a_to_b={"caps": caps(resident_day=50, net_debit=1_000)})
+    found = authorised(two, a, b, 4)
+    assert refused_at_home(two, 2) is Reason.RESIDENT_CAP_REACHED
+    with pytest.raises(Refused, match="RESIDENT_CAP_REACHED"):
+        a.one(order(address(b, "B"), 20))
+    b.one(capture(found, 1))
+    two.pump()
+    a.one(order(address(b, "B"), 20))  # what came back counts no longer
+    two.pump()
+    assert refused_at_home(two, 3) is Reason.RESIDENT_CAP_REACHED
+    authorised(two, a, b, 2)
+
+
+def test_what_was_redeemed_there_makes_what_is_owed_here_less(two: Pair) -> None:
+    a, b = ends(two)
+    agree(two, a_to_b={"caps": caps(net_debit=40)}, b_to_a={"caps": caps(net_debit=4)})
+    b.one(capture(authorised(two, a, b, 4)))
+    two.pump()
+    assert refused_at_home(two, 1) is Reason.NET_DEBIT_CAP_REACHED
+    b.one(order(address(a, "A"), 4, account="B"))
+    two.pump()
+    authorised(two, a, b, 4)
 
 
 def test_what_was_held_before_an_agreement_was_suspended_is_captured(two: Pair) -> None:
