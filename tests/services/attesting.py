@@ -12,6 +12,7 @@ from gateway.protocol.agreement_life import Dealings, State, Version
 from gateway.protocol.attestation import FactKind
 from gateway.protocol.attestation import State as Stands
 from node.services.account import OpenAccount
+from node.services.agreement import Countersign, Propose
 from node.services.attestation import AskAttestation, AttestationAsked
 from node.services.consent import GiveConsent
 from node.services.fact import PutFact
@@ -58,6 +59,16 @@ def agree(made: Pair, *agreements: Agreement) -> None:
         )
     for code, peer in ((A, B), (B, A)):
         made.regions[code].office.agreements.put(peer, Dealings(versions=tuple(versions)))
+
+
+def sign_up(made: Pair) -> None:
+    """A proposes the agreement and B signs it too, as messages."""
+    a, b = made.regions[A], made.regions[B]
+    draft = terms(a, id=b"", valid_from=20261118)
+    proposed = a.one(Propose(client="c", key="agree", agreement=draft, by="x", checked_by="y"))
+    made.pump()
+    b.one(Countersign(peer=A, digest=proposed.version.digest, by="x", checked_by="y"))
+    made.pump()
 
 
 def neighbours(**more: Any) -> Pair:

@@ -17,7 +17,6 @@ from gateway.protocol.errors import Refused
 from gateway.protocol.values import Evidence, Kind, Reason, Signed, Status
 from node.errors import Recovering
 from node.services import topics
-from node.services.agreement import Countersign, Propose
 from node.services.attestation_end import Revoke, RevokeAnswer
 from node.services.command import handles
 from node.services.credential import IssueCredential
@@ -43,8 +42,8 @@ from tests.services.attesting import (
     recognised,
     row,
     shared,
+    sign_up,
     states,
-    terms,
     worth,
 )
 from tests.services.backups import backup, heads, restore
@@ -364,14 +363,8 @@ def test_an_agreement_lost_with_what_was_recognised_by_it_comes_back_before_it(
     new_database: Any, tmp_path: Path, lost: int
 ) -> None:
     made = pair((A, B), stores=[open_store(new_database("sqlite")) for _ in range(2)])
-    a, b = made.regions[A], made.regions[B]
     copy = backup(made.regions[lost], tmp_path / "backup.sqlite")
-    proposed = a.one(
-        Propose(client="c", key="agree", agreement=terms(a, id=b"", valid_from=20261118), by="x", checked_by="y")
-    )
-    made.pump()
-    b.one(Countersign(peer=A, digest=proposed.version.digest, by="x", checked_by="y"))
-    made.pump()
+    sign_up(made)
     furnish(made)
     id_ = asked(made)
     assert states(made, id_) == (Stands.GIVEN, Stands.RECOGNISED)
@@ -379,4 +372,4 @@ def test_an_agreement_lost_with_what_was_recognised_by_it_comes_back_before_it(
     restore(made.regions[lost], copy)
     made.open()
     assert kept(made) == whole
-    assert worth(b) == {(HOURS, ""): 7200, (STARS, ""): 3, (HONOUR, "年度优秀志愿者"): 0}
+    assert worth(made.regions[B]) == {(HOURS, ""): 7200, (STARS, ""): 3, (HONOUR, "年度优秀志愿者"): 0}
