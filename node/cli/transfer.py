@@ -213,12 +213,19 @@ def _one(found: Mapping[str, Any], *, key: str = "", code: Exit | None = None) -
     return Answer(value={**found, **({"key": key} if key else {})}, shown=[facts(pairs)], code=code)
 
 
+_DOUBTS = {
+    "nothing_shown": ("身份：来源地区未出示", "identity: the source shows none"),
+    "nothing_known": ("身份：本地账户未登记", "identity: none is kept of the account"),
+    "another": ("身份：不是同一人", "identity: another resident"),
+}
+
+
 def _page(found: Mapping[str, Any], title: str) -> Answer:
     rows = [
         [
             t["id"], f"{t['source']} → {t['destination']}", word(t["state"]),
             f"{t['leaving']:,} {t['category']} → {t['arriving']:,} {t['becomes']}",
-            reason(t["reason"]), when(t["at"]),
+            reason(t["reason"]) if not t.get("doubt") else say(*_DOUBTS[t["doubt"]]), when(t["at"]),
         ]
         for t in found["transfers"]
     ]  # fmt: skip

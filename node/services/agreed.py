@@ -35,6 +35,7 @@ class Agreements:
         ways = [d for said in dealings.values() for v in said.agreed() for _, _, d in v.agreement.directions()]
         self._counting = any(d.relocation_months or _RESIDENT & {cap.scope for cap in d.caps} for d in ways)
         self._cooling = any(d.cooling_off_hours for d in ways)
+        self._identifying = any(v.agreement.identity_required for said in dealings.values() for v in said.agreed())
 
     def put(self, peer: int, dealings: Dealings) -> None:
         """What there is with a peer, after one more message."""
@@ -84,6 +85,11 @@ class Agreements:
     def cooling(self) -> bool:
         """Whether any agreement lets points that arrived rest before they go on."""
         return self._cooling
+
+    @property
+    def identifying(self) -> bool:
+        """Whether any agreement lets residents be compared."""
+        return self._identifying
 
 
 def counts(way: Way) -> bool:

@@ -92,13 +92,14 @@ def _arrived(lot: Lot, batch: Batch) -> int | None:
 
 
 def arriving(
-    found: InForce, frame: Frame, offer: Offer, source: int, office: Office, batch: Batch,
+    found: InForce, frame: Frame, offer: Offer, source: int, office: Office, batch: Batch, same: bool | None,
     objection: Refused | None = None,
 ) -> Verdict:  # fmt: skip
-    """Judge an offer. It was held before it came: the version it names is honoured as long as that was agreed.
+    """Judge an offer; `same`: whether it is for the resident of the account, None where that is not asked.
 
-    What residents send and what is sent in a day is the source's to count: when an offer was held cannot be told from
-    its log. What the source owes follows from the two logs, and is judged at both ends.
+    It was held before it came: the version it names is honoured as long as that was agreed. What residents send and
+    what is sent in a day is the source's to count: when an offer was held cannot be told from its log. What the source
+    owes follows from the two logs, and is judged at both ends.
     """
     pair = batch.usage.pair((source, True, frame.category))
     facts = Facts(
@@ -109,6 +110,7 @@ def arriving(
         rate=(offer.rate_p, offer.rate_q),
         version=offer.terms_version,
         consent=Consent.GIVEN if offer.consent_digest else Consent.MISSING,
+        identity=same,
         net=pair.net if pair is not None else 0,
         found=int(objection.reason) if objection is not None else 0,
     )  # fmt: skip

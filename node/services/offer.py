@@ -27,7 +27,7 @@ from node.ledger.accounts import AccountState, clearing
 from node.ledger.lots import UNSEALED, Lot, pack_further
 from node.ledger.postings import Phase
 from node.ledger.transfers import Transfer
-from node.services import history, judging, reply, reversal
+from node.services import history, identity, judging, reply, reversal
 from node.services.command import handles
 from node.services.frozen import check_free
 from node.services.office import Office
@@ -70,10 +70,10 @@ def decide(
     try:
         if offer.purpose == Purpose.REVERSAL:
             return reversal.hear_return(transfer, offer, number, office, batch)
-        terms, account = _check(frame, offer, transfer.source, office, batch)
+        terms, account, review = _check(frame, offer, transfer.source, office, batch)
     except Refused as refusal:
         return refuse(transfer, refusal.reason, number, office, batch)
-    if terms.review_from and frame.arriving >= terms.review_from:
+    if review:
         transfer.state = step(transfer.state, Event.REVIEW)
         transfer.balance = batch.balance_of(account, batch.books.categories[frame.becomes])
         batch.event(EventKind.ARRIVED, transfer)
@@ -91,7 +91,8 @@ def _conflict(known: Transfer, frame: Frame, number: int, office: Office, batch:
     return journal.Decision(number, 0, 0, int(reason))
 
 
-def _check(frame: Frame, offer: Offer, peer: int, office: Office, batch: Batch) -> tuple[Terms, Account]:
+def _check(frame: Frame, offer: Offer, peer: int, office: Office, batch: Batch) -> tuple[Terms, Account, bool]:
+    """Under which terms, for whom, and whether a clerk has to look at it. Raises Refused."""
     found = office.agreements.by(peer, batch.today)
     if found is not None:
         return _check_agreed(found, frame, offer, peer, office, batch)
@@ -105,14 +106,14 @@ def _check(frame: Frame, offer: Offer, peer: int, office: Office, batch: Batch) 
     if account.state == AccountState.FROZEN:
         raise Refused(Reason.ACCOUNT_FROZEN)
     check_evidence(offer, terms)
-    return terms, account
+    return terms, account, bool(terms.review_from and frame.arriving >= terms.review_from)
 
 
 def _check_agreed(
     found: InForce, frame: Frame, offer: Offer, peer: int, office: Office, batch: Batch
-) -> tuple[Terms, Account]:
+) -> tuple[Terms, Account, bool]:
     """As the agreement has it, together with what the books have against it: the lowest reason is given."""
-    account = refusal = None
+    account = refusal = same = None
     try:
         if frame.becomes not in batch.books.categories:
             raise Refused(Reason.CATEGORY_NOT_MAPPED)
@@ -120,11 +121,12 @@ def _check_agreed(
         account = receiver(peer, offer, batch)
         if account.state == AccountState.FROZEN:
             raise Refused(Reason.ACCOUNT_FROZEN)
+        same = identity.is_same(account.no, frame.id, offer.identity, peer, office, batch)
     except Refused as found_here:
         refusal = found_here
-    verdict = judging.arriving(found, frame, offer, peer, office, batch, refusal)
+    verdict = judging.arriving(found, frame, offer, peer, office, batch, same, refusal)
     assert account is not None
-    return verdict.terms, account
+    return verdict.terms, account, verdict.review
 
 
 def check_room(becomes: str, arriving: int, batch: Batch) -> None:

@@ -67,6 +67,8 @@ def _wishes(command: Receive, office: Office, wishes: Wishes) -> None:
     for frame, body in zip(command.frames, command.parsed, strict=True):
         if isinstance(body, Offer):
             wishes.aliases.add(body.address)
+            if body.identity:
+                wishes.identified_by.add(body.address)
             if body.cites:
                 wishes.transfers |= {body.cites, body.request}
         elif isinstance(body, bytes):

@@ -17,7 +17,7 @@ from node.ledger.accounts import clearing
 from node.ledger.lots import Lot, add_days, is_return, provenance_of
 from node.ledger.postings import Phase
 from node.ledger.transfers import Transfer
-from node.services import consent, history, judging, penalty
+from node.services import consent, history, identity, judging, penalty
 from node.services.command import freeze, handles
 from node.services.cover import Wanted, cover
 from node.services.office import Office, digest_of
@@ -94,6 +94,8 @@ def _wishes(command: Order, office: Office, wishes: Wishes) -> None:
         wishes.counted.add(command.account)
     if office.agreements.cooling:
         wishes.cooled.add(command.account)
+    if office.agreements.identifying:
+        wishes.identified.add(command.account)
     consent.wish(wishes, command.consent)
 
 
@@ -231,6 +233,7 @@ def _hold(command: Order, transfer_id: bytes, digest: bytes, office: Office, bat
     hold(
         transfer, tuple(slices), taken, category, account.name, office, batch, version=terms.version,
         consent=command.consent, consent_digest=consented,
+        identity=identity.shown(account.no, transfer_id, to.region, office, batch),
     )  # fmt: skip
     history.debited(batch, transfer.amount)
     return transfer

@@ -234,10 +234,16 @@ class Transfers(Answer, frozen=True):
     next: int | None
 
 
+class WaitingTransfer(Transfer, frozen=True):
+    """A transfer that waits for a clerk. `doubt`: why it may not be the same resident, where that has to match."""
+
+    doubt: Literal["nothing_shown", "nothing_known", "another"] | None = None
+
+
 class Reviews(Answer, frozen=True):
     """What waits for a clerk, oldest first."""
 
-    transfers: list[Transfer]
+    transfers: list[WaitingTransfer]
     next: int | None
 
 

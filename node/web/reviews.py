@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from aiohttp import web
 
+from node.services import identity
 from node.services.offer import Review
 from node.services.transfer import Placed
 from node.store import transfers as query
@@ -16,8 +17,16 @@ async def listing(call: Call) -> web.Response:
     """What waits, oldest first."""
     rows = await call.desk.read(query.in_review, call.query.cursor or 0, call.query.limit)
     following = rows[-1].no if len(rows) == call.query.limit else None
-    me = call.desk.node.office.me
-    return respond(answers.Reviews([shown(me, row) for row in rows], following))
+    office = call.desk.node.office
+    doubts = await call.desk.read(identity.doubts, [row.id for row in rows], office)
+    waiting = [
+        answers.WaitingTransfer(
+            **{name: getattr(plain, name) for name in plain.__struct_fields__},
+            doubt=doubt.value if (doubt := doubts.get(bytes(row.id))) is not None else None,
+        )
+        for row, plain in ((row, shown(office.me, row)) for row in rows)
+    ]
+    return respond(answers.Reviews(waiting, following))
 
 
 async def decide(call: Call) -> web.Response:
