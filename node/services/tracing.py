@@ -12,7 +12,8 @@ from gateway.protocol import codec
 from gateway.protocol.clawback import Take
 from gateway.protocol.transfer import Source, State, cut_blocks
 from gateway.protocol.values import Purpose
-from node.ledger.lots import Lot, is_clear, is_return, provenance_of
+from node.ledger.accounts import RECOVERY
+from node.ledger.lots import RECOVERED, Lot, is_clear, is_return, provenance_of
 from node.ledger.postings import Phase
 from node.ledger.transfers import Transfer
 from node.store import bulk, clawbacks, logs, schema
@@ -25,6 +26,7 @@ class View(NamedTuple):
     lots: dict[int, Lot]
     entries: dict[int, list[tuple[int, int]]]  # posting -> (lot, units)
     holds: list[clawbacks.Posted]
+    repaid: list[clawbacks.Posted]  # what went back to the region that had advanced it after a restore
     transfers: dict[int, Transfer]  # those that took from these balances, by number
 
 
@@ -56,8 +58,10 @@ def view(batch: Batch, balances: Collection[int]) -> View:
         batch.load_lots_by_no(balance, sorted(numbers))
         lots |= batch.lots_of(balance)
     holds = [posted for posted in postings if posted.phase == Phase.HOLD]
+    advanced = {no for (name, _), no in batch.books.system.items() if name == RECOVERY}
+    repaid = [posted for posted in postings if posted.credit in advanced]
     transfers = batch.transfers_by_no({posted.transfer for posted in holds if posted.transfer is not None})
-    return View(lots, entries, holds, transfers)
+    return View(lots, entries, holds, repaid, transfers)
 
 
 def brought(seen: View, transfer: Transfer) -> list[Lot]:
@@ -72,7 +76,10 @@ def trace(seen: View, tainted: Iterable[int], batch: Batch) -> Traced:
     left = [seen.lots[no] for no in marked if seen.lots[no].remaining]
     here = [lot for lot in left if is_clear(lot, batch.final)]
     settled = len(here) == len(left) and not _is_returning(marked, batch)
-    took = [posted for posted in seen.holds if any(lot in marked for lot, _ in seen.entries[posted.no])]
+    stood_in = _stood_in(seen, marked)
+    took = [
+        posted for posted in seen.holds if any(lot in marked or lot in stood_in for lot, _ in seen.entries[posted.no])
+    ]
     if clawbacks.still_held(batch.conn, [posted.no for posted in took if posted.transfer is None]):
         settled = False
     out = [seen.transfers[posted.transfer] for posted in took if posted.transfer is not None]
@@ -82,7 +89,7 @@ def trace(seen: View, tainted: Iterable[int], batch: Batch) -> Traced:
         if transfer.state == State.HELD:
             settled = False
         elif transfer.state == State.POSTED and transfer.purpose != Purpose.REVERSAL and transfer.id not in back:
-            moved.append(Moved(transfer, _takes(seen, transfer, marked)))
+            moved.append(Moved(transfer, _takes(seen, transfer, marked, stood_in)))
     return Traced(sorted(here, key=lambda lot: (lot.expires, lot.no)), moved, settled)
 
 
@@ -130,10 +137,35 @@ def _citing(ids: set[bytes], batch: Batch) -> list[Transfer]:
     return [back for back in batch.transfers.values() if back.cites in ids]
 
 
-def _takes(seen: View, transfer: Transfer, marked: set[int]) -> list[Take]:
+def _stood_in(seen: View, marked: set[int]) -> dict[int, int]:
+    """After a restore the region may have advanced what these lots then repaid: what was done with it was done with
+    them. Advanced lot -> how many of its units stand for such."""
+    held: dict[int, int] = {}  # advanced lot -> what holds took from it and did not give to others yet
+    for posted in seen.holds if seen.repaid else ():
+        for no, units in seen.entries[posted.no]:
+            if seen.lots[no].because == RECOVERED and seen.lots[no].transfer is None:
+                held[no] = held.get(no, 0) + units
+    found: dict[int, int] = {}
+    for posted in seen.repaid:
+        units = sum(units for lot, units in seen.entries[posted.no] if lot in marked)
+        for no in sorted(held):
+            if seen.lots[no].balance == posted.balance and (part := min(units, held[no])):
+                found[no] = found.get(no, 0) + part
+                held[no] -= part
+                units -= part
+    return found
+
+
+def _takes(seen: View, transfer: Transfer, marked: set[int], stood_in: dict[int, int]) -> list[Take]:
     entries = [(seen.lots[no], units) for no, units in seen.entries[transfer.hold or 0]]
     entries.sort(key=lambda entry: (entry[0].expires, entry[0].no))
-    return [Take(units, units if lot.no in marked else 0) for lot, units in entries]
+    takes = []
+    for lot, units in entries:
+        tainted = units if lot.no in marked else min(units, stood_in.get(lot.no, 0))
+        if lot.no in stood_in:
+            stood_in[lot.no] -= tainted
+        takes.append(Take(units, tainted))
+    return takes
 
 
 def slices_of(seen: View, transfer: Transfer, reader: logs.Reader) -> list[int]:

@@ -220,10 +220,11 @@ class Posted(NamedTuple):
     phase: int
     transfer: int | None
     balance: int
+    credit: int
     before: int | None
 
 
-_COLUMNS = ("no", "phase", "transfer", "resident", "before")
+_COLUMNS = ("no", "phase", "transfer", "resident", "credit", "before")
 _PLACES = [list(schema.posting.columns.keys()).index(name) for name in _COLUMNS]
 
 
