@@ -20,7 +20,7 @@ from gateway.protocol.standing import Matter
 from gateway.protocol.values import Kind, Reason, Signed
 from node.errors import BadInput
 from node.services import history, identity, topics
-from node.services.agreement_heard import check_next, hear, without_own
+from node.services.agreement_heard import check_next, hear, judge_open
 from node.services.command import handles, once, wish_once
 from node.services.office import Office, digest_of
 from node.services.topics import Asked
@@ -178,9 +178,7 @@ def countersign(command: Countersign, office: Office, batch: Batch) -> Shown:
     if version.state == State.AGREED:
         return shown(office, command.peer, version, batch.today)
     asked = _open_request(version, command.peer, batch)
-    rules.check(version.agreement, office.roster.federation, office.roster.environment)
-    dealings = without_own(office.agreements.dealings(command.peer), version.agreement, office)
-    check_next(version.agreement, version.digest, dealings, office, batch.today, version.request)
+    judge_open(version, office, batch.today)
     signature = life.countersign(version.signed, office.signing_key)
     body = partial(bodies.encode_countersign, signature)
     topics.answer_later(asked, Kind.COUNTERSIGN, body, office, batch)

@@ -14,7 +14,7 @@ from functools import partial
 from gateway.protocol import agreement_life as life
 from gateway.protocol import agreement_rules as rules
 from gateway.protocol.agreement import Agreement
-from gateway.protocol.agreement_life import Dealings, State
+from gateway.protocol.agreement_life import Dealings, State, Version
 from gateway.protocol.bodies import agreement as bodies
 from gateway.protocol.errors import PeerFault, Refused
 from gateway.protocol.suite import VerifyKey
@@ -71,6 +71,13 @@ def check_next(
 ) -> None:
     """Whether it can follow what was agreed, here and elsewhere. Raises Refused, the cycle named."""
     rules.check_next(agreement, digest, dealings, today, known=office.agreements.known(), request=request)
+
+
+def judge_open(version: Version, office: Office, today: int) -> None:
+    """Whether what a peer proposes can be signed here now. Raises Refused, the cycle named."""
+    rules.check(version.agreement, office.roster.federation, office.roster.environment)
+    dealings = without_own(office.agreements.dealings(version.proposer), version.agreement, office)
+    check_next(version.agreement, version.digest, dealings, office, today, version.request)
 
 
 def _judge_proposal(signed: Signed, frame: Frame, peer: int, before: Dealings, office: Office, today: int) -> None:

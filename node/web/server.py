@@ -14,6 +14,7 @@ from aiohttp import web
 from node.store.tokens import Token
 from node.web import (
     accounts,
+    agreements,
     attestations,
     claims,
     clawbacks,
@@ -40,6 +41,7 @@ from node.web.routes import Call, Route, check_no_number, read_body, read_path, 
 
 ROUTES: tuple[Route, ...] = (
     *accounts.ROUTES,
+    *agreements.ROUTES,
     *attestations.ROUTES,
     *points.ROUTES,
     *transfers.ROUTES,

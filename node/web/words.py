@@ -16,14 +16,14 @@ from node.services.transfer import EventKind
 # What callers send. Words stay plain text, which is looked up faster than a member of an Enum.
 AccountWord = Literal["open", "frozen", "closed"]
 EvidenceWord = Literal["backfilled", "signed_in"]
-PurposeWord = Literal["relocation", "guest_award", "activity", "donation"]
+PurposeWord = Literal["relocation", "guest_award", "activity", "donation", "person_to_person"]
 StateWord = Literal["held", "posted", "voided", "in_review", "accepted", "refused"]
 VerdictWord = Literal["accept", "refuse"]
 DirectionWord = Literal["outgoing", "incoming"]
 
 # What they get.
 AnyState = Literal["held", "posted", "voided", "offered", "in_review", "accepted", "refused"]
-AnyPurpose = Literal["relocation", "guest_award", "activity", "donation", "reversal"]
+AnyPurpose = Literal["relocation", "guest_award", "activity", "donation", "reversal", "person_to_person"]
 AnyEvent = Literal[
     "posted", "voided", "arrived", "accepted", "refused", "reversal_asked", "reversal_refused", "clawed_back"
 ]
@@ -48,6 +48,7 @@ PURPOSES: dict[int, AnyPurpose] = {
     Purpose.ACTIVITY: "activity",
     Purpose.DONATION: "donation",
     Purpose.REVERSAL: "reversal",
+    Purpose.PERSON_TO_PERSON: "person_to_person",
 }
 EVENTS: dict[int, AnyEvent] = {
     EventKind.POSTED: "posted",
