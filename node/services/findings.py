@@ -24,8 +24,13 @@ NAMES = {
     "lots": ("批次的授予与余量由流水重新推出", "lots, granted and remaining, follow from journal and logs"),
     "counters": ("余额的四个计数由流水重新推出", "the four counters of every balance follow from journal and logs"),
     "transfers": ("转移的状态由日志重新推出", "transfers and their states follow from journal and logs"),
+    "authorisations": (
+        "异地兑换的状态由日志重新推出",
+        "purchases away from home and their states follow from the logs",
+    ),
     "owed": ("垫付未还的余额由流水重新推出", "what the region advanced and did not get back follows from the journal"),
     "claims": ("挂账由流水重新推出", "claims follow from the journal"),
+    "attestations": ("出具与承认的证明由日志重新推出", "what was attested and recognised follows from the logs"),
     "lot_sums": ("批次之和等于余额", "the lots of a balance sum to what it has"),
     "not_negative": ("没有负数", "nothing is negative"),
     "one_category": ("分录两边同属一个类别", "both legs of every posting are of one category"),

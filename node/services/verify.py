@@ -22,6 +22,8 @@ from node.ledger.derived import Rows
 from node.ledger.replay import Replay
 from node.services import repair
 from node.services.findings import Check, Findings, holds
+from node.services.verify_attestations import check_attestations
+from node.services.verify_authorisations import AuthorisationsCheck
 from node.services.verify_logs import LogsCheck, check_channels, paged
 from node.services.verify_reading import StoredLogs
 from node.services.verify_tables import ROWS_AT_ONCE, TablesCheck, check_tables
@@ -65,6 +67,7 @@ class _Examination:
     def __init__(self, conn: Connection, progress: Progress) -> None:
         self._conn, self._progress = conn, progress
         self._findings = Findings()
+        self._purchases = AuthorisationsCheck(conn, self._findings)
         region = conn.scalar(select(schema.meta.c.value).where(schema.meta.c.name == "region"))
         if region is None:
             raise BadInput("the database is not a region's: it does not say which")
@@ -85,10 +88,17 @@ class _Examination:
             check_channels(self._conn, logs.last, self._findings)
             for fault in repair.faults(self._conn, known):
                 self._findings.fault("receipts", fault)
+            self._attestations(known)
         self._replay()
         check_tables(self._conn, self._findings)
         self._progress(self._total, self._total)
         return self._findings.checks()
+
+    def _attestations(self, known: Roster) -> None:
+        try:
+            check_attestations(self._conn, self._me, known, self._findings)
+        except (ProtocolError, ValueError) as error:
+            self._findings.fault("attestations", f"they cannot be read: {error}")
 
     def _tick(self, frames: int) -> None:
         self._done = min(self._done + frames, self._total)
@@ -119,6 +129,7 @@ class _Examination:
             self._findings.fault("journal", f"the replay stops after {self._findings.counted('journal')}: {error}")
         self._take(replay, tables)
         tables.finish(replay)
+        self._purchases.finish(replay.roamed, frozenset(replay.gone))
         self._check_ends(replay, logs)
 
     def _journal(self) -> Iterator[journal.AnyEntry]:
@@ -132,6 +143,7 @@ class _Examination:
     def _take(self, replay: Replay, tables: TablesCheck) -> None:
         rows, replay.rows = replay.rows, Rows()
         tables.compare(rows)
+        self._purchases.take(replay.roamed)
         for code, detail in replay.faults:
             self._findings.fault(code, detail)
         replay.faults.clear()

@@ -28,12 +28,11 @@ from node.services.verify import verify
 from node.store import schema
 from node.store.batch import Batch
 from node.store.engine import open_store
-from tests.federation import Pair, pair, signing_key
+from tests.federation import Pair, TestRegion, pair, signing_key
 from tests.services.attesting import (
     HONOUR,
     HOURS,
     STARS,
-    agree,
     asked,
     furnish,
     know,
@@ -261,7 +260,9 @@ def test_an_answer_replayed_to_another_request(two: Pair, monkeypatch: pytest.Mo
 
 @pytest.fixture
 def stored(new_database: Any) -> Iterator[Pair]:
-    made = neighbours(stores=[open_store(new_database("sqlite")) for _ in range(2)])
+    made = pair((A, B), stores=[open_store(new_database("sqlite")) for _ in range(2)])
+    sign_up(made)
+    furnish(made)
     yield made
     for region in made.regions.values():
         region.store.close()
@@ -297,7 +298,6 @@ def test_a_restored_region_knows_again_what_was_asked_attested_and_revoked(
     assert asked(stored, used) != late  # a code used twice
     whole, logs = kept(stored), heads(stored.regions[lost])
     restore(stored.regions[lost], copy)
-    agree(stored)
     stored.open()
     assert kept(stored) == whole
     assert {log: size for log, (size, _) in heads(stored.regions[lost]).items()} == {
@@ -314,7 +314,6 @@ def test_a_code_that_was_used_after_the_backup_is_used_up_all_the_same(stored: P
     copy = backup(stored.regions[A], tmp_path / "backup.sqlite")
     asked(stored, shown)
     restore(stored.regions[A], copy)
-    agree(stored)
     stored.open()
     stored.regions[A].one(Replayed(by="system"))
     assert refusal(stored, asked(stored, shown)) is Reason.CODE_NOT_VALID
@@ -325,7 +324,6 @@ def test_a_region_that_may_not_know_yet_what_was_corrected_attests_nothing(store
     know(stored.regions[A], STARS, value=2)
     asked(stored)
     restore(stored.regions[A], copy)
-    agree(stored)
     stored.open()
     shown = shared(stored.regions[A])
     assert refusal(stored, asked(stored, shown)) is Reason.REGION_RECOVERING
@@ -351,7 +349,6 @@ def test_a_question_repeated_after_a_restore_is_the_same_question(stored: Pair, 
     first = stored.regions[B].one(once)
     stored.pump()
     restore(stored.regions[B], copy)
-    agree(stored)
     stored.open()
     assert stored.regions[B].one(once) == first
     stored.pump()
@@ -373,3 +370,41 @@ def test_an_agreement_lost_with_what_was_recognised_by_it_comes_back_before_it(
     made.open()
     assert kept(made) == whole
     assert worth(made.regions[B]) == {(HOURS, ""): 7200, (STARS, ""): 3, (HONOUR, "年度优秀志愿者"): 0}
+
+
+# -- verify ----------------------------------------------------------------------------------------------------------
+
+TAMPERED = {
+    "another star": (B, "UPDATE recognition SET value = 5 WHERE kind = 2"),
+    "an honour nobody attested": (B, "UPDATE recognition SET words = '全国劳动模范' WHERE kind = 3"),
+    "hours that never expire": (B, "UPDATE recognition SET expires = 99991231 WHERE kind = 1"),
+    "counted on after it was taken back": (B, "UPDATE recognition SET revoked_ms = NULL"),
+    "taken back by nobody": (B, "UPDATE recognition SET revoked_ms = 1"),
+    "a revocation forgotten": (A, "UPDATE attestation SET state = 1 WHERE state = 3"),
+    "an attestation nobody gave": (A, "UPDATE attestation SET id = x'00'"),
+    "another document": (A, "UPDATE attestation SET signed = x'00'"),
+    "recognised what was revoked": (B, "UPDATE attestation SET state = 12"),
+}
+
+
+@pytest.mark.parametrize("name", TAMPERED)
+def test_a_database_that_was_changed_is_found_out(stored: Pair, name: str) -> None:
+    asked(stored)
+    gone = asked(stored)
+    stored.regions[A].one(Revoke(id=gone, peer=B))
+    stored.pump()
+    code, statement = TAMPERED[name]
+    region = stored.regions[code]
+    assert failing(region) == set()
+    with region.store.write() as conn:
+        for (trigger,) in conn.exec_driver_sql("SELECT name FROM sqlite_master WHERE type = 'trigger'").all():
+            conn.exec_driver_sql(f"DROP TRIGGER {trigger}")
+        if name == "an attestation nobody gave":
+            conn.exec_driver_sql("DELETE FROM attestation WHERE state = 3")
+        conn.exec_driver_sql(statement)
+    assert failing(region) == {"attestations"}
+
+
+def failing(region: TestRegion) -> set[str]:
+    """The checks of the examination that fail."""
+    return {check.code for check in verify(region.store) if not check.ok}

@@ -17,6 +17,7 @@ from node.services.attestation_end import Revoke, attested
 from node.services.fact import PutFact, WithdrawFact
 from node.services.history import Replayed
 from node.services.share import ShareAnswer
+from node.services.verify import verify
 from node.store import attestations, schema
 from node.store.attestations import AttestationRow
 from node.store.engine import open_store
@@ -155,6 +156,8 @@ def test_what_one_region_gave_the_other_recognises_and_nothing_else(stored: Pair
         assert len({fact.kind for fact in attested(row)} | {0}) > 1
     codes = [tuple(row) for row in _used(a)]
     assert len(codes) == len(given), "a code was good for one attestation each"
+    for region in (a, b):
+        assert [check for check in verify(region.store) if not check.ok] == [], region.code
 
 
 def _used(region: TestRegion) -> list[Any]:
