@@ -19,6 +19,7 @@ from node.ledger.derived import UNKNOWN, transfer_row
 from node.ledger.lots import UNSEALED, pack_further
 from node.ledger.postings import Phase
 from node.ledger.rebooked import Rebooked
+from node.ledger.roamed import Roamed
 from node.ledger.sources import Logs, Message
 from node.ledger.spoken import Spoken
 
@@ -49,6 +50,8 @@ class Replay(Rebooked):
         super().__init__(me)
         self.heard: dict[int, int] = {}  # peer -> frames of its log decided so far
         self.returning: dict[int, int] = {}  # balance -> units on their way back into its lots
+        self.roamed = Roamed(me)
+        self.gone: set[int] = set()  # regions whose channels were closed
         self._codes, self._logs = codes, logs
         self._spoken = Spoken(logs)
         self._restored = False
@@ -99,6 +102,7 @@ class Replay(Rebooked):
                      entry.mine)
                 )  # fmt: skip
             case journal.Ended():
+                self.gone.add(entry.peer)
                 said = self.said.get(entry.peer, 0)
                 ends = (said, self._logs.owned(entry.peer, said))  # what a repair disowned may stand at the end
                 if entry.size not in ends or self.heard.get(entry.peer, 0) != entry.held:
@@ -140,6 +144,8 @@ class Replay(Rebooked):
         """The next message to a peer must be this one. Returns its number, None while it waits, and the message."""
         at, message = self._spoken.next(peer, kind, reply, id_)
         number = at if at < self._logs.numbered(peer) else None
+        if message is not None:
+            self.roamed.said(peer, message)
         if message is None:
             self._fault("said", f"{kind.name} {id_.hex()} was to be number {at} to {peer} and is not there")
         elif reason and message.kind == kind and message.body and codec.decode_refuse(message.body) != reason:
@@ -180,6 +186,8 @@ class Replay(Rebooked):
             return
         for d in e.decisions:
             message = self._logs.heard(e.peer, d.number)
+            if message is not None:
+                self.roamed.heard(e.peer, message)
             if message is None:
                 self._fault("heard", f"frame {d.number} of {e.peer} was decided and is not in its log")
             elif message.reply:

@@ -26,7 +26,7 @@ NAMES = {
     "transfers": ("转移的状态由日志重新推出", "transfers and their states follow from journal and logs"),
     "authorisations": (
         "异地兑换的状态由日志重新推出",
-        "purchases away from home and their states follow from the logs",
+        "purchases away from home follow from the logs",
     ),
     "owed": ("垫付未还的余额由流水重新推出", "what the region advanced and did not get back follows from the journal"),
     "claims": ("挂账由流水重新推出", "claims follow from the journal"),

@@ -13,6 +13,7 @@ from gateway.protocol.values import Kind, Reason
 from node.services.expiry import Sweep
 from node.services.roaming_ends import ASK_AFTER_MS, AuthorisationsSwept, SweepAuthorisations
 from node.services.topics import RequestState
+from node.services.verify import verify
 from node.store import schema
 from tests.federation import Pair, TestRegion
 from tests.services.delivery import A, B
@@ -224,3 +225,24 @@ def test_a_release_and_the_question_cross(two: Pair) -> None:
     assert states(two, found) == (State.RELEASED, State.RELEASED)
     assert points(a, "A") == (120, 0, 0)
     sound(two)
+
+
+# -- what an examination sees ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("column", "value"), [("state", State.RELEASED), ("captured", 3)])
+@pytest.mark.parametrize("who", [A, B])
+def test_an_authorisation_that_does_not_stand_where_the_logs_leave_it(
+    two: Pair, who: int, column: str, value: int
+) -> None:
+    a, b = ends(two)
+    found = authorised(two, a, b, 40)
+    b.one(capture(authorised(two, a, b, 10), 4))
+    two.pump()
+    sound(two)
+    t = schema.authorisation
+    with two.regions[who].store.write() as conn:
+        conn.execute(t.update().where(t.c.id == bytes.fromhex(found.id)).values({column: value}))
+    failing = [check for check in verify(two.regions[who].store) if not check.ok]
+    assert [check.code for check in failing] == ["authorisations"]
+    assert found.id in failing[0].detail
