@@ -71,7 +71,7 @@ class ConsentLine(ConsentMade, frozen=True):
 
 
 class ConsentShown(Answer, frozen=True):
-    """A consent as it is on record. SHA-256 over `salt` and the record (SPEC 6.9) is the digest."""
+    """A consent as it is on record. SHA-256 over `salt` and the record (SPEC 6.11) is the digest."""
 
     reference: str
     account: str

@@ -17,7 +17,7 @@ from typing import Any
 HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE), str(HERE.parent.parent)]
 
-from making import attestations, handshakes, messages, points, receiving, roaming, trust, verdicts  # noqa: E402  (the path above comes first)
+from making import attestations, disputes, handshakes, messages, people, points, receiving, roaming, trust, verdicts  # noqa: E402  (the path above comes first)
 
 FILES: dict[str, Callable[[], dict[str, Any]]] = {
     "frames": messages.frames,
@@ -30,11 +30,13 @@ FILES: dict[str, Callable[[], dict[str, Any]]] = {
     "offers": points.offers,
     "receiving": receiving.receiving,
     "handshakes": handshakes.handshakes,
+    "people": people.people,
     "roaming": roaming.file,
     "rosters": trust.rosters,
     "proofs": trust.proofs,
     "attestations": attestations.attestations,
     "agreements": verdicts.agreements,
+    "disputes": disputes.disputes,
 }
 
 
