@@ -42,6 +42,7 @@ def claw(region: TestRegion, activity: str = FRAUD, key: str = "", category: str
 
 def go_on(made: Pair) -> None:
     """Every region looks again at what waits, until nobody has anything to say."""
+    made.pump()
     for _ in range(20):
         before = rows(made)
         for region in made.regions.values():
