@@ -13,7 +13,7 @@ from datetime import date
 from enum import IntEnum
 from typing import NamedTuple
 
-from gateway.protocol import suite
+from gateway.protocol import limits, suite
 from gateway.protocol.agreement import Agreement, Direction, Feature
 from gateway.protocol.bodies import attestation as bodies
 from gateway.protocol.bodies.attestation import PAYLOAD_TYPE, Attestation, Fact, FactKind, RevocationCause
@@ -23,13 +23,10 @@ from gateway.protocol.transfer import NEVER
 from gateway.protocol.values import Reason, Signed
 
 __all__ = [
-    "PAYLOAD_TYPE", "FACTS", "Attestation", "Event", "Fact", "FactKind", "Question", "Recognised", "RevocationCause",
+    "PAYLOAD_TYPE", "Attestation", "Event", "Fact", "FactKind", "Question", "Recognised", "RevocationCause",
     "State", "TRANSITIONS", "Wanted", "check_question", "choose", "contradicts", "expiry", "holds", "honoured", "read",
     "recognise", "sign", "step",
 ]  # fmt: skip
-
-FACTS = 16
-"""So many facts are in one attestation at most."""
 
 
 class State(IntEnum):
@@ -109,7 +106,7 @@ def holds(expires: int, today: int) -> bool:
 def choose(facts: Iterable[Fact], kinds: Collection[int], today: int) -> tuple[Fact, ...]:
     """The facts to attest: of the kinds asked for, holding today, the newest where there are more than fit."""
     found = [fact for fact in facts if fact.kind in kinds and holds(fact.expires, today)]
-    newest = sorted(found, key=lambda fact: (-fact.as_of, fact.kind, fact.words))[:FACTS]
+    newest = sorted(found, key=lambda fact: (-fact.as_of, fact.kind, fact.words))[: limits.FACTS_PER_ATTESTATION]
     return tuple(sorted(newest, key=lambda fact: (fact.kind, fact.words)))
 
 

@@ -22,9 +22,6 @@ from node.store import attestations
 from node.store.attestations import Known
 from node.store.batch import Batch, Wishes
 
-WORDS_BYTES = 96
-REFERENCE_BYTES = 48
-
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PutFact:
@@ -107,7 +104,7 @@ def _known(batch: Batch, account: int, kind: int, words: str) -> Known | None:
 def _check(fact: Fact, today: int) -> None:
     if fact.kind not in set(FactKind) or fact.evidence not in set(Evidence):
         raise BadInput("this kind of fact, or grade of evidence, is not known here")
-    for text, most in ((fact.words, WORDS_BYTES), (fact.reference, REFERENCE_BYTES)):
+    for text, most in ((fact.words, limits.FACT_WORDS_BYTES), (fact.reference, limits.FACT_REFERENCE_BYTES)):
         if len(text.encode("utf-8", "replace")) > most or (text and not text.isprintable()):
             raise BadInput(f"a text of a fact has up to {most} bytes and is printable")
         if mentions_number(text):

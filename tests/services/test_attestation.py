@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from gateway.protocol import attestation, codec
+from gateway.protocol import codec, limits
 from gateway.protocol.address import Address, write
 from gateway.protocol.agreement import Direction, Feature, Honoured, Notice, NoticeKind
 from gateway.protocol.agreement_life import Noted, sign_notice
@@ -122,11 +122,11 @@ def test_a_value_below_the_map_counts_for_nothing_and_hours_filled_in_later_do_n
 
 def test_the_newest_sixteen_facts_are_told_where_there_are_more(two: Pair) -> None:
     for number in range(20):
-        know(two.regions[A], HONOUR, words=f"{'荣' * 28}{number:02d}", as_of=20260101 + number, reference="编号" * 8)
+        know(two.regions[A], HONOUR, words=f"{'荣' * 31}{number:02d}", as_of=20260101 + number, reference="编号" * 8)
     id_ = asked(two, kinds=(HONOUR,))
     kept = row(two.regions[A], id_, B, mine=True)
     assert kept is not None
-    assert len(attested(kept)) == attestation.FACTS
+    assert len(attested(kept)) == limits.FACTS_PER_ATTESTATION
     assert min(fact.as_of for fact in attested(kept)) == 20260106
 
 
