@@ -45,6 +45,7 @@ from node.services import (
     identify,
     offer,
     penalty,
+    quoting,
     receive,
     repair,
     resolution,
@@ -81,8 +82,8 @@ FRAMES_PER_PEER = 2 * limits.FRAMES_PER_ENVELOPE
 
 REGISTERED = (
     account, address, agreement, attestation, attestation_end, award, clawing, consent, credential, dispute, expiry,
-    fact, handshake, history, identify, offer, penalty, receive, repair, resolution, reversal, roaming, roaming_again,
-    roaming_ends, share, spend, transfer, void, withdrawal,
+    fact, handshake, history, identify, offer, penalty, quoting, receive, repair, resolution, reversal, roaming,
+    roaming_again, roaming_ends, share, spend, transfer, void, withdrawal,
 )  # fmt: skip
 """The modules whose commands this writer takes."""
 

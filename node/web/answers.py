@@ -258,8 +258,25 @@ class Reversal(Answer, frozen=True):
     at: datetime
 
 
+class QuotedLot(Answer, frozen=True):
+    """What becomes of one lot of the account, in the order in which they are taken from."""
+
+    lot: int
+    expires: date | None
+    leaves: int
+    stays: int
+
+
+class QuotedArrival(Answer, frozen=True):
+    """A lot as it would arrive, were it accepted today; of several lots where a block spans them."""
+
+    units: int
+    expires: date | None
+    lots: list[int]
+
+
 class Quote(Answer, frozen=True):
-    """What would leave, what would arrive, and what makes no whole block and stays."""
+    """What would leave, what would arrive, and what makes no whole block and stays; by lot where one names whose."""
 
     category: str
     destination: int
@@ -271,6 +288,8 @@ class Quote(Answer, frozen=True):
     terms_version: int
     min_evidence: str
     review: bool
+    lots: list[QuotedLot] | None = None
+    arrivals: list[QuotedArrival] | None = None
 
 
 class Event(Answer, frozen=True):

@@ -212,6 +212,7 @@ class QuoteWanted(Request, frozen=True):
     amount: Annotated[int, Meta(description="1 to 9223372036854775807.")]
     destination: Region
     purpose: PurposeWord = "relocation"
+    account: Annotated[Name | None, Meta(description="Whose points; then it is quoted lot by lot.")] = None
 
 
 class NoQuery(Request, frozen=True):

@@ -8,9 +8,12 @@ from typing import Any
 from aiohttp import web
 
 from gateway.protocol.errors import Refused
+from gateway.protocol.quote import Quote
 from gateway.protocol.standing import successors
-from gateway.protocol.transfer import State, convert
+from gateway.protocol.transfer import State, Terms, convert
 from gateway.protocol.values import Reason
+from gateway.protocol.verdict import Facts, judge
+from node.services.quoting import AskQuote
 from node.services.reversal import AskReversal
 from node.services.transfer import Cancel, Order, agreed_terms, check_destination
 from node.services.transfer import Placed as PlacedTransfer
@@ -27,6 +30,7 @@ from node.web.words import (
     REVERSALS,
     STATE,
     STATES,
+    day,
     evidence,
     reason,
     time,
@@ -170,22 +174,47 @@ async def listing(call: Call) -> web.Response:
 async def quote(call: Call) -> web.Response:
     """What an amount would become, now. Nothing is held, nothing is promised."""
     wanted: requests.QuoteWanted = call.query
-    office = call.desk.node.office
+    if wanted.account is not None:
+        return await _quote_of(call, wanted, wanted.account)
+    office, purpose = call.desk.node.office, PURPOSE[wanted.purpose]
     check_destination(office, wanted.destination, office.today(office.clock()))
-    terms = agreed_terms(office, wanted.destination, wanted.category, PURPOSE[wanted.purpose])
+    terms = agreed_terms(office, wanted.destination, wanted.category, purpose)
+    found = office.agreements.by(wanted.destination)
+    if found is not None:
+        judge(found, Facts(office.me, wanted.destination, wanted.category, units(wanted.amount), purpose))
     conversion = convert(units(wanted.amount), terms.rate_p, terms.rate_q)
+    return _quoted(wanted, terms, conversion.leaving, conversion.arriving, conversion.remainder)
+
+
+async def _quote_of(call: Call, wanted: requests.QuoteWanted, account: str) -> web.Response:
+    """The same of an account, lot by lot, under everything that counts what its resident has sent."""
+    q: Quote = await call.desk.one(
+        AskQuote(
+            account=account, category=wanted.category, amount=units(wanted.amount), destination=wanted.destination,
+            purpose=PURPOSE[wanted.purpose],
+        )
+    )  # fmt: skip
+    lots = [answers.QuotedLot(lot.lot, day(lot.expires), lot.leaves, lot.stays) for lot in q.lots]
+    arrivals = [answers.QuotedArrival(a.units, day(a.expires), list(a.lots)) for a in q.arrivals]
+    return _quoted(wanted, q.terms, q.leaving, q.arriving, q.stays, lots=lots, arrivals=arrivals)
+
+
+def _quoted(
+    wanted: requests.QuoteWanted, terms: Terms, leaving: int, arriving: int, stays: int, **by_lot: Any
+) -> web.Response:  # fmt: skip
     return respond(
         answers.Quote(
             category=wanted.category,
             destination=wanted.destination,
-            leaving=conversion.leaving,
+            leaving=leaving,
             becomes=terms.becomes,
-            arriving=conversion.arriving,
-            remaining=conversion.remainder,
+            arriving=arriving,
+            remaining=stays,
             rate=f"{terms.rate_p}/{terms.rate_q}",
             terms_version=terms.version,
             min_evidence=evidence(terms.min_evidence),
-            review=bool(terms.review_from) and conversion.arriving >= terms.review_from,
+            review=bool(terms.review_from) and arriving >= terms.review_from,
+            **by_lot,
         )
     )
 

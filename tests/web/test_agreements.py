@@ -118,3 +118,32 @@ async def test_one_person_alone_and_a_reader_cannot_sign(hangzhou: Caller, ningb
     assert said["reason"] == "scope_missing"
     assert (await hangzhou.get("/v1/agreements", token=token))["agreements"] == []
     await hangzhou.get("/v1/agreements/" + "00" * 32, status=404)
+
+
+async def test_a_quote_names_every_lot_and_what_it_becomes_there(hangzhou: Caller, ningbo: Caller) -> None:
+    await agreed(hangzhou, ningbo)
+    await hangzhou.resident("A", 250, expires="2027-06-01")
+    body = {"account": "A", "category": "moral", "amount": 300, "key": "more", "expires": "2027-12-01"}
+    await hangzhou.post("/v1/awards", body)
+    where = f"/v1/quotes?category=moral&destination={NINGBO}&account=A&amount"
+    found = await hangzhou.get(f"{where}=450")
+    assert (found["leaving"], found["arriving"], found["remaining"], found["rate"]) == (400, 38, 50, "19/200")
+    assert [(q["leaves"], q["stays"], q["expires"]) for q in found["lots"]] == [
+        (250, 0, "2027-06-01"), (150, 150, "2027-12-01"),
+    ]  # fmt: skip
+    # The block that spans both lots dies with the first.
+    assert [(q["units"], q["expires"], len(q["lots"])) for q in found["arrivals"]] == [
+        (19, "2027-06-01", 1), (19, "2027-06-01", 2),
+    ]  # fmt: skip
+    assert (await hangzhou.get(f"{where}=2000", status=422))["reason"] == "resident_cap_reached"
+    account = await hangzhou.get("/v1/accounts/A")
+    assert [b["available"] for b in account["balances"]] == [550]
+
+
+async def test_to_another_person_nothing_goes_unless_that_is_agreed(hangzhou: Caller, ningbo: Caller) -> None:
+    await agreed(hangzhou, ningbo)
+    await hangzhou.resident("A", 500)
+    address = await hangzhou.address_at(ningbo, "B")
+    more = {"account": "A", "category": "moral", "amount": 200, "address": address, "purpose": "person_to_person"}
+    said = await hangzhou.post("/v1/transfers", {**more, "key": "p"}, status=422)
+    assert said["reason"] == "person_to_person_not_allowed"
