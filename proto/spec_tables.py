@@ -23,6 +23,7 @@ sys.path.insert(0, str(HERE.parent))
 from gateway.protocol import (  # noqa: E402  (the path above comes first)
     agreement_life,
     attestation,
+    dispute,
     limits,
     roaming,
     standing,
@@ -169,6 +170,28 @@ def agreements_table() -> str:
     return _life(agreement_life.TRANSITIONS, {"both": lambda _: True})
 
 
+def disputes_table() -> str:
+    """The life of a dispute, the same at both parties: a row for each move, below its diagram."""
+    lines = ["```mermaid", "stateDiagram-v2", "    [*] --> opened: open"]
+    moves = dispute.MOVES.items()
+    lines += [f"    {_state(a)} --> {_state(m.after)}: {act.name.lower()}" for (a, act), m in moves if a is not m.after]
+    ended = sorted({m.after for _, m in moves} - dispute.OPEN)
+    rows = [
+        [f"`{_state(a)}`", f"`{act.name}`", ", ".join(sorted(map(_state, m.by))), _WHEN[m.when], f"`{_state(m.after)}`"]
+        for (a, act), m in moves
+    ]
+    table = _table(["state", "act", "by", "when", "then"], rows)
+    return "\n".join([*lines, *(f"    {_state(state)} --> [*]" for state in ended), "```", "", table])
+
+
+_WHEN = {
+    dispute.When.ALWAYS: "",
+    dispute.When.OVERDUE: "the deadline has passed",
+    dispute.When.UNMEDIATED: "there is no mediator",
+    dispute.When.OVERDUE_UNMEDIATED: "the deadline has passed, and there is no mediator",
+}
+
+
 def _state(state: IntEnum) -> str:
     return state.name.lower()
 
@@ -187,6 +210,7 @@ def _passing(status: Status, matter: standing.Matter, ways: list[standing.Way]) 
 
 
 TABLES: dict[str, Callable[[], str]] = {
+    "dispute_states": disputes_table,
     "states": states_table,
     "attestations": attestations_table,
     "authorisations": authorisations_table,

@@ -17,6 +17,7 @@ from typing import NamedTuple
 
 from gateway.protocol import limits, suite
 from gateway.protocol.errors import OwnFault, Refused, Unauthentic
+from gateway.protocol.identity import mentions_number
 from gateway.protocol.members import Roster
 from gateway.protocol.values import Reason, Signed
 
@@ -352,8 +353,10 @@ def _check_form(step: Step, today: int) -> None:
         raise Refused(Reason.DOCUMENT_INVALID, "the date is none, or ahead of today's")
     if step.act not in _ACTS or (step.amount and step.act not in _WITH_AMOUNT):
         raise Refused(Reason.DOCUMENT_INVALID, "the act is not known, or names an amount and has none")
-    if (step.act == Act.EVIDENCE) != bool(step.evidence) or "\0" in step.reference:
+    if (step.act == Act.EVIDENCE) != bool(step.evidence):
         raise Refused(Reason.DOCUMENT_INVALID, "evidence has a hash, and nothing else has one")
+    if "\0" in step.reference or mentions_number(step.reference):
+        raise Refused(Reason.DOCUMENT_INVALID, "a reference names a file or a case, and nobody by a number")
 
 
 def _is_date(number: int) -> bool:

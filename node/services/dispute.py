@@ -10,6 +10,7 @@ from gateway.protocol import dispute as rules
 from gateway.protocol.bodies import dispute as bodies
 from gateway.protocol.dispute import PAYLOAD_TYPE, THIRD, Act, Matter, Opening, Record, State, Step
 from gateway.protocol.errors import Malformed, Refused
+from gateway.protocol.identity import mentions_number
 from gateway.protocol.standing import Matter as Passage
 from gateway.protocol.values import Kind, Reason, Signed
 from node.errors import BadInput
@@ -209,6 +210,5 @@ def _check_reference(reference: str) -> None:
     """Other regions read it for ever."""
     if len(reference.encode()) > _REFERENCE_BYTES:
         raise BadInput(f"a reference has at most {_REFERENCE_BYTES} bytes")
-    digits = "".join(c if c.isdigit() else " " for c in reference).split()
-    if any(len(run) >= 15 for run in digits):
-        raise BadInput("a reference holds no number as long as an identity number: name a file or a case")
+    if mentions_number(reference):
+        raise BadInput("a reference names a file or a case, and nobody by a number")
