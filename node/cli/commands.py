@@ -21,6 +21,7 @@ MODULES = {
     "serve": "serve",
     "account": "account",
     "award": "award",
+    "agreement": "agreement",
     "transfer": "transfer",
     "quote": "transfer",
     "redeem": "redeem",

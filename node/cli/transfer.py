@@ -168,11 +168,16 @@ def quote(
     amount: Annotated[str, typer.Argument(help=say("最小单位数", "Smallest units"))],
     destination: Annotated[str, typer.Argument(metavar="CODE", help=say("转入地区", "Destination"))],
     purpose: Annotated[str, typer.Option("--purpose", help=say("用途", "Purpose"))] = "relocation",
+    account: Annotated[
+        str | None, typer.Option("--account", help=say("账户：逐批列出", "Whose: then lot by lot"), show_default=False)
+    ] = None,
     directory: Directory = HERE,
 ) -> Answer:
     """Nothing is held and nothing promised."""
     code = region_code(destination)
-    found = Api(directory).get("quotes", category=category, amount=amount, destination=code, purpose=purpose)
+    found = Api(directory).get(
+        "quotes", category=category, amount=amount, destination=code, purpose=purpose, account=account
+    )
     pairs = [
         (say("转出", "Leaves"), f"{found['leaving']:,} {found['category']}"),
         (say("转入", "Arrives"), f"{found['arriving']:,} {found['becomes']}"),
@@ -180,7 +185,21 @@ def quote(
         (say("比例", "Rate"), found["rate"]),
         (say("须审核", "A clerk decides"), say("是", "yes") if found["review"] else say("否", "no")),
     ]
-    return Answer(value=found, shown=[facts(pairs)])
+    return Answer(value=found, shown=[facts(pairs), *_by_lot(found)])
+
+
+def _by_lot(found: Mapping[str, Any]) -> list[Any]:
+    if found["lots"] is None:
+        return []
+    never = say("不过期", "never")
+    lots = [[lot["lot"], lot["expires"] or never, lot["leaves"], lot["stays"]] for lot in found["lots"]]
+    arrivals = [
+        [a["units"], a["expires"] or never, ", ".join(map(str, a["lots"]))] for a in found["arrivals"]
+    ]  # fmt: skip
+    expires = say("到期", "Expires")
+    here = [say("批次", "Lot"), expires, say("转出", "Leaves"), say("留下", "Stays")]
+    there = [say("转入", "Arrives"), expires, say("来自批次", "From lots")]
+    return [table(say("转出批次", "Lots here"), here, lots), table(say("转入批次", "Lots there"), there, arrivals)]
 
 
 def _decided(api: Api, transfer: str, source: str | None, wait: float) -> dict[str, Any]:
