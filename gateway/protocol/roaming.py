@@ -8,13 +8,13 @@ in answer to the holder's question.
 
 from __future__ import annotations
 
-import re
 from enum import IntEnum
 from math import gcd
 from typing import NamedTuple
 
 from gateway.protocol import address, limits
 from gateway.protocol.errors import Malformed, OwnFault, Refused
+from gateway.protocol.identity import mentions_number
 from gateway.protocol.transfer import Terms
 from gateway.protocol.values import Frame, Reason
 
@@ -28,7 +28,6 @@ LASTS_MOST_MS = 7 * 86_400_000
 REFERENCE_CHARACTERS = 64
 
 _LABEL = "RC"  # in front of a code, so that nobody takes it for a receiving address
-_ID_NUMBER = re.compile(r"(?<![0-9])(?:[0-9]{17}[0-9Xx]|[0-9]{15})(?![0-9])", re.ASCII)
 
 
 class State(IntEnum):
@@ -173,7 +172,7 @@ def check_reference(reference: str) -> None:
     """Raises Refused(MALFORMED_BODY) for what must not cross a border: an identity number, or too much."""
     if len(reference) > REFERENCE_CHARACTERS or "\0" in reference:
         raise Refused(Reason.MALFORMED_BODY, f"a reference has at most {REFERENCE_CHARACTERS} characters")
-    if _ID_NUMBER.search(reference):
+    if mentions_number(reference):
         raise Refused(Reason.MALFORMED_BODY, "a reference holds no identity number: use the number of the purchase")
 
 

@@ -154,7 +154,7 @@ def test_amounts_that_are_no_whole_blocks(two: Pair, amount: int, says: str) -> 
         b.one(purchase(code(a), amount))
 
 
-@pytest.mark.parametrize("reference", ["330106199001011234", "receipt 33010619900101123X", "of 330106900101123!"])
+@pytest.mark.parametrize("reference", ["33010619900101123x", "receipt 33010619900101123X", "of 330106900101123!"])
 def test_a_reference_that_holds_an_identity_number(two: Pair, reference: str) -> None:
     a, b = ends(two)
     with pytest.raises(Refused, match=r"MALFORMED_BODY.*identity number"):
