@@ -26,40 +26,7 @@ from gateway.protocol import limits
 from gateway.protocol.channel import Channel
 from gateway.protocol.errors import PeerFault, Refused
 from node.errors import BadInput, DatabaseGone, Recovering, Unavailable
-from node.services import (
-    account,
-    address,
-    agreement,
-    attestation,
-    attestation_end,
-    award,
-    clawing,
-    consent,
-    credential,
-    dispute,
-    doubled,
-    expiry,
-    fact,
-    handshake,
-    history,
-    identify,
-    offer,
-    penalty,
-    quoting,
-    receive,
-    repair,
-    resolution,
-    reversal,
-    roaming,
-    roaming_again,
-    roaming_ends,
-    seal,
-    share,
-    spend,
-    transfer,
-    void,
-    withdrawal,
-)
+from node.services import doubled, history, receive, registered, seal
 from node.services.command import HANDLERS
 from node.services.office import Office
 from node.services.several import Several
@@ -80,11 +47,7 @@ COMMANDS_PER_BATCH = 4096
 FRAMES_PER_PEER = 2 * limits.FRAMES_PER_ENVELOPE
 """Frames of one peer taken into one transaction, unless one envelope has more."""
 
-REGISTERED = (
-    account, address, agreement, attestation, attestation_end, award, clawing, consent, credential, dispute, expiry,
-    fact, handshake, history, identify, offer, penalty, quoting, receive, repair, resolution, reversal, roaming,
-    roaming_again, roaming_ends, share, spend, transfer, void, withdrawal,
-)  # fmt: skip
+REGISTERED = registered.MODULES
 """The modules whose commands this writer takes."""
 
 log = structlog.get_logger(__name__)
