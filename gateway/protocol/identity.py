@@ -44,7 +44,7 @@ _EIGHTEEN = re.compile(rf"(?<!\d){_PROVINCE}\d{{4}}(?:18|19|20)\d{{9}}(?:\d(?!\d
 _FIFTEEN = re.compile(rf"(?<!\d){_PROVINCE}\d{{13}}(?!\d)", re.ASCII)
 # Ids and digests: by chance one in some ten thousand of them would have 15 digits in a row that say a birthday.
 _MADE_BY_MACHINE = re.compile(r"[0-9a-f]{32,}", re.ASCII)
-_FOREIGN = re.compile(r"[A-Z]{1,3}[0-9A-Z]{5,14}|9[0-9]{16}[0-9X]", re.ASCII)
+_FOREIGN = re.compile(r"(?=(?:[A-Z]*[0-9]){5})[A-Z]{1,3}[0-9A-Z]{5,14}|9[0-9]{16}[0-9X]", re.ASCII)
 _NARROW = {0xFF10 + digit: 0x30 + digit for digit in range(10)} | {0xFF38: "X", 0xFF58: "x"}  # full-width characters
 _WEIGHTS = (7, 9, 10, 5, 8, 4, 2, 1, 6, 3, 7, 9, 10, 5, 8, 4, 2)
 _CHECK = "10X98765432"
