@@ -29,6 +29,7 @@ GATES = {
     "open_region_memory_mb": Gate(300, at_least=False),
     "merkle_inclusion_ms_10m": Gate(10, at_least=False),
     "merkle_consistency_ms_10m": Gate(10, at_least=False),
+    "transfers_ratio_agreements_to_terms_sqlite": Gate(0.8, at_least=True),
     "transfers_ratio_with_flooding_peer": Gate(0.8, at_least=True),
     "recovery_messages_per_s": Gate(20_000, at_least=True),
     "recovery_memory_mb": Gate(300, at_least=False),

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from sqlalchemy import func, select
 
-from benchmarks import regions
+from benchmarks import agreeing, regions
 from benchmarks.children import ChildError, postgres_cpu_s
 from benchmarks.cost import Cost, cost_so_far
 from benchmarks.load import Journey, Load
@@ -57,18 +57,22 @@ def run(
     dsn: str | None = None,
     *,
     light: bool = True,
+    agreed: bool = False,
 ) -> Run:
     """Measure once, in a fresh folder under `directory`. Raises `ChildError` when points or transfers are missing.
 
     `databases`: store URLs of two empty databases, of the PostgreSQL at `dsn`; None: files in the folder.
-    `light` false: at saturation only.
+    `light` false: at saturation only. `agreed`: under an agreement that both sign first, not under a file of terms.
     """
     with tempfile.TemporaryDirectory(prefix="product-", dir=directory) as name:
         pair = regions.build(Path(name), databases)
         before = sum(map(database_bytes, pair.sites))
         load = Load(pair)
         load.lay_in(round(CALLS_PER_S * (WARM_UP_S + seconds)))
+        tokens = agreeing.make_tokens(pair) if agreed else None
         with serving(*pair.sites) as served:
+            if tokens is not None:
+                agreeing.sign(pair, tokens)
             found = asyncio.run(_measure(load, served, seconds, dsn, light))
             source_mb, destination_mb = (one.peak_mb() for one in served)
         verify(pair, found.journeys)

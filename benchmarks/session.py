@@ -90,6 +90,8 @@ class Measured:
     """Keyed ``floor_sqlite``, ``ordinary_sqlite``, ``ordinary_postgresql``."""
     product: dict[str, list[Run]] = field(default_factory=dict)
     """Keyed ``sqlite``, ``postgresql``."""
+    agreed: list[Run] = field(default_factory=list)
+    """On SQLite, under an agreement; the others are under a file of terms."""
     outages: list[Outage] = field(default_factory=list)
     floods: list[Flooded] = field(default_factory=list)
     recoveries: list[Recovered] = field(default_factory=list)
@@ -162,11 +164,14 @@ class Session:
         self.found.yardsticks.setdefault(name, []).append(measure())
 
     def _products(self) -> dict[str, Callable[[], None]]:
-        steps = {"product_sqlite": self._product_on_sqlite}
+        steps = {"product_sqlite": self._product_on_sqlite, "agreements_sqlite": self._agreed_on_sqlite}
         return {**steps, "product_postgresql": self._product_on_postgresql} if self._dsn else steps
 
     def _product_on_sqlite(self) -> None:
         self.found.product.setdefault("sqlite", []).append(product.run(self._extent.seconds, self._directory))
+
+    def _agreed_on_sqlite(self) -> None:
+        self.found.agreed.append(product.run(self._extent.seconds, self._directory, light=False, agreed=True))
 
     def _product_on_postgresql(self) -> None:
         assert self._dsn is not None

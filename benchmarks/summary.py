@@ -11,7 +11,7 @@ from benchmarks.session import Measured
 
 def figures(found: Measured) -> list[Figure]:
     """All of them, the product's first."""
-    return [*_product(found), *_ratios(found), *_rest(found), *yardsticks(found)]
+    return [*_product(found), *_ratios(found), *_agreements(found), *_rest(found), *yardsticks(found)]
 
 
 def yardsticks(found: Measured) -> list[Figure]:
@@ -62,6 +62,19 @@ def _ratios(found: Measured) -> Iterator[Figure]:
                 pairs = zip(runs, measured, strict=True)
                 ratios = [run.transfers_per_s / result.transfers_per_s for run, result in pairs]
                 yield figure(f"transfers_ratio_to_{yardstick}_{database}", "×", ratios)
+
+
+def _agreements(found: Measured) -> Iterator[Figure]:
+    """Runs under an agreement against those of the same round under a file of terms."""
+    if found.agreed:
+        ratios = [
+            agreed.transfers_per_s / terms.transfers_per_s
+            for agreed, terms in zip(found.agreed, found.product["sqlite"], strict=True)
+        ]
+        yield figure("transfers_ratio_agreements_to_terms_sqlite", "×", ratios)
+        yield figure("agreements_transfers_per_s_sqlite", "transfers/s", [run.transfers_per_s for run in found.agreed])
+        cpu = [run.cpu_us_per_transfer for run in found.agreed]
+        yield figure("agreements_cpu_us_per_transfer_sqlite", "µs", cpu)
 
 
 def _rest(found: Measured) -> Iterator[Figure]:
