@@ -10,6 +10,10 @@ import pytest
 
 from gateway.__main__ import main as offline
 from tests.cli.commands import Hutong, make_federation, make_region, serving
+from tests.cli.test_agreement import TWO, known, served
+from tests.cli.test_serve import until
+
+__all__ = ["served"]
 
 pytestmark = pytest.mark.e2e
 
@@ -90,3 +94,44 @@ def test_a_file_that_is_there_is_left_alone(hutong: Hutong, region: Path, tmp_pa
     there.write_text("mine")
     hutong.refused("attest", "status", "--out", there, "--dir", region, code=2)
     assert there.read_text() == "mine"
+
+
+def test_four_stars_there_are_three_here_from_agreement_to_revocation(
+    hutong: Hutong, served: tuple[Path, Path], tmp_path: Path
+) -> None:
+    a, b = served
+    file = tmp_path / "draft.toml"
+    hutong.done(
+        "agreement", "draft", 330200, "--ours", "moral=10/1", "--theirs", "moral=1/1", "--out", file, "--dir", a
+    )
+    honoured = '\n[[out.honoured]]\nkind = "star_level"\nvalues = [{ there = 4, here = 3 }]\n'
+    file.write_text(file.read_text("utf-8") + honoured, "utf-8")
+    proposed = hutong.done("agreement", "propose", file, *TWO, "--dir", a)
+    until(lambda: known(hutong, b, "proposed"))
+    hutong.done("agreement", "countersign", proposed["digest"], *TWO, "--dir", b)
+    until(lambda: known(hutong, a, "in_force"))
+
+    hutong.done("account", "open", "HZ-1", "--dir", a)
+    hutong.done("account", "open", "NB-1", "--dir", b)
+    hutong.done("attest", "put", "HZ-1", "star_level", "--value", 4, "--dir", a)
+    consent = hutong.done(
+        "consent", "give", "HZ-1", 330200, "--contact", "0574-12345", "--purpose", "attestation",
+        "--kinds", "star_level", "--dir", a,
+    )  # fmt: skip
+    shown = hutong.done("attest", "share", "HZ-1", 330200, "--consent", consent["reference"], "--dir", a)
+    carried = ("--consent", shown["consent"], "--digest", shown["consent_digest"], "--dir", b)
+    asked = hutong.done("attest", "ask", "NB-1", shown["code"], *carried)
+    ((recognised,),) = [asked["standing"]["recognised"]]
+    assert (recognised["value"], recognised["there"], recognised["peer"]) == (3, 4, 330100)
+    again = hutong("attest", "ask", "NB-1", shown["code"], *carried, "--json")
+    assert (again.code, again.json["attestations"][0]["reason"]) == (1, "code_not_valid")
+    text = hutong("attest", "facts", "NB-1", "--dir", b, "--lang", "zh").out
+    assert "由其他地区证明" in text
+
+    (given,) = hutong.done("attest", "show", recognised["attestation"], "--dir", a)["attestations"]
+    assert given["state"] == "given"
+    hutong.done("attest", "revoke", given["id"], "--peer", 330200, "--because", "consent", "--dir", a)
+    until(lambda: not any(r["holds"] for r in hutong.done("attest", "facts", "NB-1", "--dir", b)["recognised"]))
+    (taken,) = hutong.done("attest", "show", given["id"], "--dir", b)["attestations"]
+    assert (taken["state"], taken["reason"]) == ("revoked", "consent")
+    until(lambda: hutong.done("attest", "show", given["id"], "--dir", a)["attestations"][0]["state"] == "taken_back")
