@@ -1,4 +1,4 @@
-"""Two regions at work sign an agreement as their people would, over HTTP: many categories, every cap, a rest for lots."""
+"""Two running regions sign an agreement as their people would: many categories, every cap, lots that rest."""
 
 from __future__ import annotations
 
