@@ -224,7 +224,7 @@ class Node:
 
     def _clawbacks_wait(self) -> bool:
         with self.store.read() as conn:
-            return clawbacks.are_pursued(conn)
+            return bool(clawbacks.to_pursue(conn, 1))
 
     def on_batch(self, listen: Callable[[int, float], None]) -> None:
         """Call `listen` after each batch, from the writer's thread, with its number of commands and its seconds."""

@@ -162,6 +162,7 @@ def pursue(row: Stored, original: Transfer, office: Office, batch: Batch) -> Cla
     ask_further(row, seen, _within(traced.moved, budget - taken - there), office, batch)
     further = further_on(row, office, batch)
     if further.waiting or not traced.settled:
+        store.change(batch.conn, row._replace(settled=traced.settled))
         return None
     return clawback.result(row.blocks, original.rate_p, taken, further.came_back)
 
@@ -285,12 +286,11 @@ def take(row: Stored, balance: int, lots: list[Lot], units: int, batch: Batch) -
 def ask_further(row: Stored, seen: tracing.View, moved: list[tracing.Moved], office: Office, batch: Batch) -> int:
     """Ask every region to which the units moved on, once for each transfer. Returns the units asked for now."""
     asked = 0
+    known = {own.transfer for own in store.of_parent(batch.conn, row.key)}
     for transfer, takes in moved:
+        if transfer.id in known or not any(tainted for _, tainted in takes):
+            continue
         id_ = office.public_id("#clawback", f"{row.key.hex()} {transfer.id.hex()}")
-        if not any(tainted for _, tainted in takes):
-            continue
-        if store.find(batch.conn, id_, transfer.destination, mine=True) is not None:
-            continue
         reader = logs.Reader(batch.conn, batch.books.logs[office.me, transfer.destination])
         shares = clawback.shares_of(tracing.slices_of(seen, transfer, reader), transfer.rate_q, takes)
         before = store.of_transfer(batch.conn, transfer.id, transfer.destination, mine=True)
@@ -349,7 +349,7 @@ def further_on(row: Stored, office: Office, batch: Batch) -> Further:
 
 
 def hear_answer(asked: topics.Asked, heard: topics.Heard, office: Office, batch: Batch) -> Stored | None:
-    """Book what came back and what is owed. Returns the row for which it was asked, where that waits for it."""
+    """Book what came back and what is owed. Returns the row for which it was asked, where nothing else is awaited."""
     row = store.find(batch.conn, asked.id, asked.peer, mine=True)
     if row is None or row.state is not State.ASKED:
         return None
@@ -364,7 +364,9 @@ def hear_answer(asked: topics.Asked, heard: topics.Heard, office: Office, batch:
         _owe(row, found.owed * original.rate_q, batch)
         close(row, found, batch)
     parent = store.by_key(batch.conn, row.parent) if row.parent is not None else None
-    return parent if parent is not None and parent.state in OPEN else None
+    if parent is None or parent.state not in OPEN or store.awaits(batch.conn, parent.key):
+        return None
+    return parent
 
 
 def _read_answer(heard: topics.Heard, row: Stored, original: Transfer | None) -> ClawedBack | None:

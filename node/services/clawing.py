@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from gateway.protocol import clawback
 from gateway.protocol.bodies import clawback as bodies
 from gateway.protocol.channel import Condition
-from gateway.protocol.clawback import Cause, Clawback, Event, Share, State, step
+from gateway.protocol.clawback import OPEN, Cause, Clawback, Event, Share, State, step
 from gateway.protocol.dispute import Matter as Disputed
 from gateway.protocol.dispute import State as DisputeState
 from gateway.protocol.errors import Refused
@@ -161,7 +161,7 @@ def gather(row: Stored, office: Office, batch: Batch) -> None:
     changed = row._replace(
         blocks=row.blocks + (recovered + asked if origin.again else 0), recovered=row.recovered + recovered,
         further=further.came_back, owed=further.owed, state=step(row.state, Event.COMPLETE) if done else row.state,
-        answered_ms=batch.now_ms if done else None,
+        answered_ms=batch.now_ms if done else None, settled=traced.settled,
     )  # fmt: skip
     store.change(batch.conn, changed)
 
@@ -271,17 +271,17 @@ def _nothing(command: GoOn, office: Office, wishes: Wishes) -> None:
 @handles(GoOn, _nothing)
 def look_again(command: GoOn, office: Office, batch: Batch) -> Continued:
     """What a region that is gone was asked will not be answered: it counts as refused."""
-    rows = store.open_ones(batch.conn)
+    rows = store.to_pursue(batch.conn)
+    keys = [row.key for row in rows if row.state in OPEN]
     for row in rows:
-        channel = batch.books.channels.get(row.peer)
-        if row.state is State.ASKED and channel is not None and channel.condition is Condition.CLOSED:
+        if row.state is State.ASKED:
             hops.refuse(row, int(Reason.REGION_NOT_ACTIVE), batch)
-    for row in rows:
-        # Another of these may have answered it meanwhile.
-        now = store.find(batch.conn, row.id, row.peer, mine=row.mine)
+            keys += [row.parent] if row.parent is not None else []
+    for key in dict.fromkeys(keys):
+        now = store.by_key(batch.conn, key)  # as another of these may have left it
         if now is not None:
             go_on(now, office, batch)
-    return Continued(looked_at=len(rows), waiting=len(store.open_ones(batch.conn)))
+    return Continued(looked_at=len(rows), waiting=len(store.to_pursue(batch.conn)))
 
 
 def _answered(asked: topics.Asked, heard: topics.Heard, office: Office, batch: Batch) -> None:

@@ -8,12 +8,13 @@ from typing import Any, NamedTuple
 import msgspec
 from sqlalchemy import Connection, Row, func, insert, select, update
 
+from gateway.protocol.channel import Condition
 from gateway.protocol.clawback import OPEN, Share, State
 from node.store import bulk, schema
 from node.store.batch import Batch
 
 _TABLE, _DEBIT = schema.clawback, schema.clawback_debit
-_CHANGES = ("blocks", "recovered", "further", "owed", "state", "reason", "answered_ms")
+_CHANGES = ("blocks", "recovered", "further", "owed", "state", "reason", "answered_ms", "settled")
 _pack = msgspec.msgpack.Encoder().encode
 _shares = msgspec.msgpack.Decoder(tuple[Share, ...]).decode
 
@@ -53,6 +54,7 @@ class Stored(NamedTuple):
     reason: int
     at_ms: int
     answered_ms: int | None
+    settled: bool = False  # nothing of it is held here or on its way: only answers are awaited
 
     @property
     def key(self) -> bytes:
@@ -80,7 +82,7 @@ def _stored(row: Row[Any]) -> Stored:
     parent = bytes(s.parent) if s.parent is not None else None
     return s._replace(
         id=bytes(s.id), mine=bool(s.mine), root=bytes(s.root), parent=parent, transfer=bytes(s.transfer),
-        packed=bytes(s.packed), state=State(s.state),
+        packed=bytes(s.packed), state=State(s.state), settled=bool(s.settled),
     )  # fmt: skip
 
 
@@ -131,17 +133,21 @@ def began(conn: Connection, me: int, because: str, category: str) -> list[Stored
     return [_stored(row) for row in conn.execute(select(_TABLE).where(*which))]
 
 
-def open_ones(conn: Connection) -> list[Stored]:
-    """Those with which there may be more to do, oldest first."""
-    states = [int(state) for state in (*OPEN, State.ASKED)]
-    query = select(_TABLE).where(_TABLE.c.state.in_(states)).order_by(_TABLE.c.at_ms, _TABLE.c.id)
+def awaits(conn: Connection, key: bytes) -> bool:
+    """Whether an answer to what was asked further on is missing."""
+    query = select(_TABLE.c.id).where(_TABLE.c.parent == key, _TABLE.c.state == int(State.ASKED)).limit(1)
+    return conn.scalar(query) is not None
+
+
+def to_pursue(conn: Connection, limit: int = 10_000) -> list[Stored]:
+    """What has to be looked at again, oldest first: nobody says when it can go on, or nobody is there to be asked or
+    answered any more."""
+    c = schema.channel
+    gone = select(c.c.peer).where(c.c.condition == int(Condition.CLOSED))
+    unsettled = _TABLE.c.state.in_([int(state) for state in OPEN]) & _TABLE.c.settled.is_(False)
+    alone = _TABLE.c.state.in_([int(State.ASKED), int(State.TRACING)]) & _TABLE.c.peer.in_(gone)
+    query = select(_TABLE).where(unsettled | alone).order_by(_TABLE.c.at_ms, _TABLE.c.id).limit(limit)
     return [_stored(row) for row in conn.execute(query)]
-
-
-def are_pursued(conn: Connection) -> bool:
-    """Whether there is one of this region's, or asked of it, that waits for something."""
-    states = [int(state) for state in OPEN]
-    return conn.scalar(select(_TABLE.c.id).where(_TABLE.c.state.in_(states)).limit(1)) is not None
 
 
 def page(conn: Connection, after: tuple[int, bytes], limit: int, *, only_open: bool = False) -> list[Stored]:

@@ -305,6 +305,7 @@ clawback = Table(
     Column("reason", SmallInteger, nullable=False),
     Column("at_ms", BigInteger, nullable=False),
     Column("answered_ms", BigInteger),
+    _flag("settled"),  # nothing of it is held here or on its way: only answers are awaited
     PrimaryKeyConstraint("id", "peer", "mine"),
 )
 Index("ix_clawback_root", clawback.c.root)

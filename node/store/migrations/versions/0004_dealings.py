@@ -105,6 +105,7 @@ def upgrade() -> None:
         sa.Column("reason", sa.SmallInteger(), nullable=False),
         sa.Column("at_ms", sa.BigInteger(), nullable=False),
         sa.Column("answered_ms", sa.BigInteger(), nullable=True),
+        sa.Column("settled", sa.Boolean(), nullable=False),
         sa.PrimaryKeyConstraint("id", "peer", "mine", name=op.f("pk_clawback")),
     )
     op.create_index("ix_clawback_parent", "clawback", ["parent"], unique=False)
