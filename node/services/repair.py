@@ -25,7 +25,7 @@ from gateway.protocol.transfer import State
 from gateway.protocol.values import NO_EPOCH, Frame, Kind, Log, Reason, Repair, Signed
 from node.errors import BadInput, SamePerson
 from node.ledger import journal
-from node.services import claim, evidence, offer, seal
+from node.services import claim, evidence, offer, roaming_doubt, seal
 from node.services.command import handles
 from node.services.office import Office
 from node.store import logs, schema
@@ -271,6 +271,8 @@ def _into_suspense(channel: Channel, repair: Repair, office: Office, batch: Batc
 
 def _suspend(peer: int, frame: Frame, number: int, office: Office, batch: Batch) -> None:
     because = f"frame {number} is disowned"
+    if spent := roaming_doubt.moved(peer, frame, number, batch):
+        claim.keep(batch, peer, claim.Cause.FORK, *spent, because)
     if frame.kind == Kind.OFFER and not frame.reply:
         came = batch.transfers.get((frame.id, peer))
         if came is None or came.offered != number:

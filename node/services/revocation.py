@@ -22,7 +22,7 @@ from gateway.protocol.transfer import State
 from gateway.protocol.values import Frame, Kind, Reason
 from node.ledger import journal
 from node.ledger.transfers import Transfer
-from node.services import claim, offer
+from node.services import claim, offer, roaming_doubt
 from node.services.claim import Cause, ClaimState
 from node.services.command import handles
 from node.services.office import Office
@@ -102,7 +102,13 @@ def _judge(region: Region, revoked: list[Key], office: Office, batch: Batch) -> 
         for segment_first, frames in _accepted(key, channel, first, since_ms, batch):
             batch.load(Wishes(transfers={frame.id for frame in frames}))
             for number, frame in enumerate(frames, segment_first):
-                transfer = _moved(region.code, frame, number, batch) if number >= first else None
+                if number < first:
+                    continue
+                because = f"frame {number} was signed by key {key.verify_key.id.hex()}, good up to {first}, revoked"
+                if spent := roaming_doubt.moved(region.code, frame, number, batch):
+                    suspicious.add(spent.id)
+                    raised += claim.keep(batch, region.code, Cause.REVOKED_KEY, *spent, because)
+                transfer = _moved(region.code, frame, number, batch)
                 if transfer is None:
                     continue
                 if transfer.state == State.IN_REVIEW:
@@ -112,7 +118,6 @@ def _judge(region: Region, revoked: list[Key], office: Office, batch: Batch) -> 
                     refused += 1
                     continue
                 suspicious.add(transfer.id)
-                because = f"frame {number} was signed by key {key.verify_key.id.hex()}, good up to {first}, revoked"
                 raised += claim.raise_claim(batch, region.code, Cause.REVOKED_KEY, transfer, because)
     return Judged(claims=raised, refused=refused, withdrawn=_withdraw(region.code, suspicious, batch))
 

@@ -9,14 +9,17 @@ import pytest
 
 from gateway.protocol import codec
 from gateway.protocol.bodies import roaming as bodies
+from gateway.protocol.members import Anchor
 from gateway.protocol.roaming import LASTS_MOST_MS, About, Authorise, State, read_code
 from gateway.protocol.values import Draft, Kind
+from node.services.claim import Cause
 from node.services.counter import Shown
+from node.services.revocation import Judged, JudgeKeys
 from node.services.verify import verify
 from node.store import logs
-from tests.federation import Pair, TestRegion, pair
+from tests.federation import NOW_MS, Pair, TestRegion, pair, signing_key
 from tests.services.delivery import A, B, C
-from tests.services.ledger import SALT, forge, ledger, points
+from tests.services.ledger import SALT, forge, ledger, points, rows
 from tests.services.roaming import (
     DAY_MS,
     at,
@@ -26,8 +29,11 @@ from tests.services.roaming import (
     ends,
     furnish,
     position,
+    redeemed,
     release,
 )
+from tests.services.standing import enact, listed
+from tests.services.test_keys_rotation import NEW, key
 
 
 @pytest.fixture
@@ -158,3 +164,42 @@ def test_the_question_before_the_time_is_over_ends_nothing(three: Pair) -> None:
     found = authorised(three, a, b, 40)
     assert says(a, b, about(Kind.AUTHORISATION_ASK, found)) == ["WRONG_STATE"]
     assert at(b, found).state is State.AUTHORISED
+
+
+def anchored(region: TestRegion, peer: int) -> Anchor:
+    """Its log to a peer as its owner last saw it."""
+    good = region.writer.channels[peer]
+    return Anchor(destination=peer, epoch=good.epoch.number, size=good.size, root=good.out_frontier.root())
+
+
+def revoke(made: Pair, region: int, anchor: Anchor, to: int) -> None:
+    """The keepers revoke a key, in the hands of one region."""
+    old = key(signing_key(region), revoked_at_ms=NOW_MS, anchors=(anchor,))
+    enact(made, listed(made, region, keys=(old, key(NEW))), to=(to,))
+
+
+def test_what_a_thief_of_the_counters_key_has_captured_is_claimed_of_its_region(three: Pair) -> None:
+    a, b = ends(three)
+    found = authorised(three, a, b, 40)
+    anchor = anchored(b, A)
+    assert says(b, a, about(Kind.CAPTURE, found, 30, 20)) == ["ACCEPT"]
+    revoke(three, B, anchor, to=A)
+    assert a.one(JudgeKeys()) == Judged(claims=1)
+    ((_, peer, cause, id_, category, amount, *_),) = rows(a, "claim")["claim"]
+    assert (peer, cause, id_.hex(), category, amount) == (B, Cause.REVOKED_KEY, found.id, "moral", 30)
+    assert points(a, "A") == (90, 0, 0)  # nothing is unposted
+
+
+def test_what_a_thief_of_the_home_regions_key_has_paid_for_is_claimed_of_it(three: Pair) -> None:
+    a, b = ends(three)
+    found = authorised(three, a, b, 40)
+    anchor = anchored(a, B)
+    taking = capture(found, 20)
+    b.one(taking)
+    accept = Draft(Kind.ACCEPT, True, b.office.public_id("till", taking.key), SALT)
+    b.hear(A, forge(a, B, [accept]))
+    assert redeemed(b) == 20
+    revoke(three, A, anchor, to=B)
+    assert b.one(JudgeKeys()) == Judged(claims=1)
+    ((_, peer, cause, id_, category, amount, *_),) = rows(b, "claim")["claim"]
+    assert (peer, cause, id_.hex(), category, amount) == (A, Cause.REVOKED_KEY, found.id, "moral", 20)
