@@ -11,8 +11,10 @@ from gateway.protocol import roaming
 from gateway.protocol.errors import Refused
 from gateway.protocol.roaming import State
 from gateway.protocol.values import Reason, Status
+from node.errors import BadInput
 from node.ledger.accounts import AccountState
 from node.services.claim import Cause
+from node.services.roaming_ends import SweepAuthorisations
 from node.services.verify import verify
 from tests.federation import Pair
 from tests.services.delivery import A, B
@@ -260,3 +262,24 @@ def test_what_was_captured_of_a_region_that_will_not_answer_again_is_claimed_of_
     ((_, peer, cause, id_, category, amount, *_),) = rows(b, "claim")["claim"]
     assert (peer, cause, id_.hex(), category, amount) == (A, Cause.ESTATE, found.id, "moral", 20)
     assert [check for check in verify(b.store) if not check.ok] == []
+
+
+def test_codes_are_forgotten_a_day_after_they_have_expired(two: Pair) -> None:
+    a, _ = ends(two)
+    old = code(a)
+    late(two, DAY_MS + 10 * MINUTE_MS + 1)
+    young = code(a)
+    a.one(SweepAuthorisations())
+    assert len(rows(a, "code")["code"]) == 1
+    assert refusal(two, purchase(old, 2)) is Reason.CODE_NOT_VALID
+    assert two.regions[B].one(purchase(young, 2)).state is State.REQUESTED
+
+
+def test_how_long_codes_and_authorisations_may_last(two: Pair) -> None:
+    a, b = ends(two)
+    for minutes in (0, roaming.CODE_MINUTES_MOST + 1):
+        with pytest.raises(BadInput, match="minutes"):
+            code(a, minutes=minutes)
+    for minutes in (0, 7 * 24 * 60 + 1):
+        with pytest.raises(Refused, match="TOO_LATE"):
+            b.one(purchase(code(a), minutes=minutes))
