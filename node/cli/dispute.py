@@ -197,7 +197,7 @@ def show(
     ]
     rows = [
         [
-            s["number"], s["date"] or "—", s["by"], word("award_step" if s["act"] == "award" else s["act"]),
+            s["number"], s["date"] or "—", str(s["by"]), word("award_step" if s["act"] == "award" else s["act"]),
             f"{s['amount']:,}" if s["amount"] else "", (s["evidence"] or "")[:12], s["reference"],
         ]
         for s in found["chain"]
