@@ -198,10 +198,13 @@ def _hold(command: Order, transfer_id: bytes, digest: bytes, office: Office, bat
     account, category, chosen = cover(wanted, terms, conversion.leaving, office, batch, forced=forced)
     sources = [Source(lot.no, lot.remaining, lot.expires, provenance_of(lot)) for lot in chosen]
     slices, takes = cut_blocks(sources, conversion.blocks, terms.rate_q)
-    consented = b""
+    consented, shown = b"", identity.shown(account.no, transfer_id, to.region, office, batch)
     if not forced:
         if command.consent:
-            consented = consent.consent_for(batch, command.consent, account.no, to.region, command.purpose, batch.today)
+            kinds = ("points", "identity") if shown else ("points",)
+            consented = consent.consent_for(
+                batch, command.consent, account.no, to.region, command.purpose, batch.today, kinds
+            )
         penalty.check_none(batch, account.no)
     transfer = Transfer(
         batch.books.next("transfer"),
@@ -233,7 +236,7 @@ def _hold(command: Order, transfer_id: bytes, digest: bytes, office: Office, bat
     hold(
         transfer, tuple(slices), taken, category, account.name, office, batch, version=terms.version,
         consent=command.consent, consent_digest=consented,
-        identity=identity.shown(account.no, transfer_id, to.region, office, batch),
+        identity=shown,
     )  # fmt: skip
     history.debited(batch, transfer.amount)
     return transfer

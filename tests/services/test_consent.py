@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from dataclasses import replace
 from typing import Any
 
@@ -14,10 +15,12 @@ from gateway.protocol.transfer import State
 from gateway.protocol.values import Purpose, Reason
 from node.errors import BadInput
 from node.services.consent import GiveConsent
+from node.services.offer import Review
+from node.services.verify import verify
 from node.services.withdrawal import WithdrawConsent, Withdrawn
 from node.store import schema
 from node.store.consents import ConsentRow
-from tests.federation import Pair, TestRegion
+from tests.federation import Pair, TestRegion, pair
 from tests.services.conftest import Regions
 from tests.services.delivery import A, B, C, ends
 from tests.services.ledger import address, ledger, order, points, resident, rows, state_of
@@ -197,6 +200,51 @@ def test_withdrawn_between_hold_and_offer(regions: Regions) -> None:
     assert points(b, "B") == (25, 0, 0)
     assert points(a, "A") == (75, 0, 0)
     assert [state_of(a, each, A) for each in stays] == [(State.POSTED, 0)] * 2
+
+
+@pytest.mark.parametrize("seed", range(25))
+def test_whatever_the_order_no_offer_leaves_after_its_consent_was_withdrawn(seed: int) -> None:
+    """Orders, withdrawals, deliveries and restarts by chance; what had left before may be decided either way."""
+    chance = random.Random(seed)
+    made = pair(open_now=chance.random() < 0.5, review_from=chance.choice([0, 5]))
+    a, b = ends(made)
+    to = address(b, "B")
+    references = [given(a, key=str(n)) for n in range(3)]
+    left: dict[str, set[bytes]] = {}  # what had left when a consent was withdrawn
+    for _ in range(40):
+        reference = chance.choice(references)
+        match chance.randrange(6):
+            case 0 | 1 | 2:
+                a.do(order(to, chance.randint(1, 9), consent=reference))
+            case 3 if reference not in left and len(left) < 2:
+                left[reference] = _left(a, reference)
+                withdrawn(a, reference)
+            case 4:
+                made.collect()
+                for _ in range(chance.randint(1, 4)):
+                    if made.wire:
+                        made.deliver()
+            case _ if chance.random() < 0.3:
+                made.restart(chance.choice([A, B]))
+    made.open()
+    for reference, before in left.items():
+        assert _left(a, reference) == before
+    assert left
+    for row in rows(b, "transfer")["transfer"]:
+        if row[4] == State.IN_REVIEW:
+            b.one(Review(source=A, id=row[1], accept=chance.random() < 0.5, by="clerk"))
+    made.pump()
+    assert points(a, "A")[1:] == (0, 0)
+    assert points(a, "A")[0] + points(b, "B")[0] == 100
+    for region in (a, b):
+        assert [check for check in verify(region.store) if not check.ok] == []
+
+
+def _left(region: TestRegion, reference: str) -> set[bytes]:
+    """The addresses' offers in the log under a consent: a digest of each, since bodies have no id."""
+    if B not in region.writer.channels:
+        return set()
+    return {offer.redo for offer in offers_to(region, B) if offer.consent == reference}
 
 
 def test_withdrawn_in_the_batch_that_holds(regions: Regions) -> None:

@@ -240,6 +240,22 @@ def test_an_agreement_that_asks_for_consent_gets_no_offer_without(consenting: Pa
     assert state_of(a, placed, A) == (State.POSTED, 0)
 
 
+def test_a_resident_is_compared_only_as_far_as_he_agreed_to(regions: Regions) -> None:
+    made = regions()
+    a, b = agreed(made, consent_required=True, consent_basis="PIPL 23")
+    identified(a, "A")
+    identified(b, "B")
+    said: dict[str, Any] = {
+        "client": "c", "account": "A", "recipient": B, "contact": "宁波市", "purpose": "relocation",
+        "method": "messages", "expires": 20271231,
+    }  # fmt: skip
+    points_only = a.one(GiveConsent(**said, key="1", kinds=("points",))).reference
+    both = a.one(GiveConsent(**said, key="2", kinds=("points", "identity"))).reference
+    refused(a, order(address(b, "B"), 10, consent=points_only), Reason.CONSENT_NOT_VALID)
+    _placed, state = moves(made, consent=both)
+    assert state == State.ACCEPTED
+
+
 # -- what a peer sends ------------------------------------------------------------------------------------------------
 
 
