@@ -23,6 +23,7 @@ sys.path.insert(0, str(HERE.parent))
 from gateway.protocol import (  # noqa: E402  (the path above comes first)
     agreement_life,
     attestation,
+    clawback,
     dispute,
     limits,
     roaming,
@@ -150,6 +151,12 @@ def authorisations_table() -> str:
     return _life(roaming.TRANSITIONS, {"both": lambda _s: True})
 
 
+def clawbacks_table() -> str:
+    """The life of a clawback, at each of the regions it concerns."""
+    sides = {"asker": lambda s: s < 10, "respondent": lambda s: 10 < s < 20, "origin": lambda s: s > 20}
+    return _life(clawback.TRANSITIONS, sides)
+
+
 def _life(moves: Mapping[tuple[Any, Any], Any], sides: Mapping[str, Callable[[int], bool]]) -> str:
     """A table of states as a diagram, one box for each side."""
     lines = ["```mermaid", "stateDiagram-v2"]
@@ -214,6 +221,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "states": states_table,
     "attestations": attestations_table,
     "authorisations": authorisations_table,
+    "clawbacks": clawbacks_table,
     "reasons": reasons_table,
     "statuses": statuses_table,
     "limits": limits_table,

@@ -17,7 +17,19 @@ from typing import Any
 HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE), str(HERE.parent.parent)]
 
-from making import attestations, disputes, handshakes, messages, people, points, receiving, roaming, trust, verdicts  # noqa: E402  (the path above comes first)
+from making import (  # noqa: E402  (the path above comes first)
+    attestations,
+    clawback,
+    disputes,
+    handshakes,
+    messages,
+    people,
+    points,
+    receiving,
+    roaming,
+    trust,
+    verdicts,
+)
 
 FILES: dict[str, Callable[[], dict[str, Any]]] = {
     "frames": messages.frames,
@@ -36,6 +48,7 @@ FILES: dict[str, Callable[[], dict[str, Any]]] = {
     "proofs": trust.proofs,
     "attestations": attestations.attestations,
     "agreements": verdicts.agreements,
+    "clawback": clawback.clawbacks,
     "disputes": disputes.disputes,
 }
 
