@@ -17,6 +17,7 @@ from tests.services.conftest import Regions
 from tests.services.delivery import A, B, C
 from tests.services.disputing import coordinated, opening, says
 from tests.services.ledger import points, resident, set_state
+from tests.services.roaming import capture, code, purchase, release, visitor
 from tests.services.standing import carry_out, copies, resolve, set_status
 
 DAY_MS = 86_400_000
@@ -133,3 +134,20 @@ def test_a_region_that_is_gone_is_not_waited_for(regions: Regions) -> None:
     assert claims(b) == [(A, True, "moral", 50)]
     assert points(c, "x") == (50, 0, 0)
     made.regions = {A: a, B: b, C: c}
+
+
+@pytest.mark.parametrize("captured", [0, 12, 40], ids=["released", "a part captured", "captured"])
+def test_what_a_counter_holds_is_taken_when_it_lets_go(captured: int) -> None:
+    made = visitor()
+    a, b = made.regions[A], made.regions[B]
+    resident(a, "x", 100, because=FRAUD)
+    found = b.one(purchase(code(a, "x"), 40))
+    made.pump()
+    assert points(a, "x") == (40, 60, 0)
+    started = claw(a)
+    go_on(made)
+    assert (began(a, started).state, points(a, "x")) == (State.GATHERING, (0, 60, 0))
+    b.one(capture(found, captured) if captured else release(found))
+    go_on(made)
+    row = began(a, started)
+    assert (row.state, row.recovered, points(a, "x")) == (State.DONE, 100 - captured // 2 * 3, (0, 0, 0))
