@@ -10,9 +10,7 @@ from gateway.protocol.in_force import InForce, Way, in_force
 
 _NOTHING = Dealings()
 _UNLIMITED = 1 << 63
-_RESIDENT = frozenset(
-    {CapScope.RESIDENT_DAY, CapScope.RESIDENT_MONTH, CapScope.RESIDENT_YEAR, CapScope.RESIDENT_EVER}
-)
+_RESIDENT = frozenset({CapScope.RESIDENT_DAY, CapScope.RESIDENT_MONTH, CapScope.RESIDENT_YEAR, CapScope.RESIDENT_EVER})
 
 
 class Agreements:
@@ -27,6 +25,7 @@ class Agreements:
 
     def _begin(self, day: int) -> None:
         self._day, self._laid_out = day, dict[int, InForce | None]()
+        self._counts: dict[int, bool] = {}
 
     def load(self, dealings: Mapping[int, Dealings]) -> None:
         """All there is, as the tables have it."""
@@ -75,6 +74,15 @@ class Agreements:
         yield from self._public
 
     # -- what has to be counted --------------------------------------------------------------------------------------
+
+    def counts(self, source: int, peer: int, day: int) -> bool:
+        """Whether what each resident of this region, the source, sends to a peer is counted on a business date."""
+        if day == self._day and peer in self._counts:  # asked twice for every transfer
+            return self._counts[peer]
+        found = self.by(peer, day)
+        way = found.now.get(source) if found is not None else None
+        known = self._counts[peer] = way is not None and counts(way)
+        return known
 
     @property
     def counting(self) -> bool:

@@ -13,7 +13,6 @@ from gateway.protocol.values import Frame, Offer, Purpose
 from gateway.protocol.verdict import Consent, Facts, Verdict, judge
 from node.ledger.lots import Lot
 from node.ledger.transfers import Transfer
-from node.services.agreed import counts
 from node.services.office import Office, shanghai_date
 from node.store.batch import Batch
 from node.store.usages import Sent
@@ -38,7 +37,7 @@ def leaving(
     pair_day, pair_month = pair.on(today) if pair is not None else (0, 0)
     sent, relocated, hours = _NOTHING_SENT, 0, None
     if way is not None and balance:
-        usage = batch.usage.of(balance, to) if counts(way) else None
+        usage = batch.usage.of(balance, to) if office.agreements.counts(office.me, to, today) else None
         if usage is not None:
             sent, relocated = usage.on(today), usage.relocated
         if way.cooling_off_hours:
@@ -72,19 +71,17 @@ def _judge(found: InForce, facts: Facts, objection: Refused | None) -> Verdict:
 def rested(way: Way, lots: Iterable[Lot], batch: Batch) -> list[Lot]:
     """The lots that did not come from another region, or came long enough ago to go on."""
     latest = batch.now_ms - way.cooling_off_hours * _HOUR_MS
-    return [lot for lot in lots if (arrived := _arrived(lot, batch)) is None or arrived <= latest]
+    return [lot for lot in lots if lot.clears_peer is None or _arrived(lot, batch) <= latest]
 
 
 def _rested_hours(lots: Iterable[Lot], batch: Batch) -> int | None:
-    newest = max((at for lot in lots if (at := _arrived(lot, batch)) is not None), default=None)
-    return None if newest is None else max(0, batch.now_ms - newest) // _HOUR_MS
+    came = [_arrived(lot, batch) for lot in lots if lot.clears_peer is not None]
+    return max(0, batch.now_ms - max(came)) // _HOUR_MS if came else None
 
 
-def _arrived(lot: Lot, batch: Batch) -> int | None:
-    """When a lot came from another region; None where it did not."""
-    if lot.transfer is None or lot.clears_peer is None:
-        return None
-    at = batch.usage.arrived(lot.transfer)
+def _arrived(lot: Lot, batch: Batch) -> int:
+    """When a lot came from another region."""
+    at = batch.usage.arrived(lot.transfer or 0)
     return batch.now_ms if at is None else at
 
 
@@ -127,18 +124,11 @@ def count_held(transfer: Transfer, office: Office, batch: Batch) -> None:
     if transfer.purpose == Purpose.REVERSAL:
         return
     pair.add(transfer.amount, batch.today)
-    if transfer.balance and office.agreements.counting:
-        way = _way(office, transfer.destination, batch.today)
-        if way is not None and counts(way):
-            usage = batch.usage.touch(transfer.balance, transfer.destination)
-            usage.add(transfer.amount, batch.today)
-            if transfer.purpose == Purpose.RELOCATION:
-                usage.relocated = batch.today
-
-
-def _way(office: Office, peer: int, day: int) -> Way | None:
-    found = office.agreements.by(peer, day)
-    return found.now.get(office.me) if found is not None else None
+    if transfer.balance and office.agreements.counts(office.me, transfer.destination, batch.today):
+        usage = batch.usage.touch(transfer.balance, transfer.destination)
+        usage.add(transfer.amount, batch.today)
+        if transfer.purpose == Purpose.RELOCATION:
+            usage.relocated = batch.today
 
 
 def count_settled(transfer: Transfer, accepted: bool, batch: Batch) -> None:

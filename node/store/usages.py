@@ -51,8 +51,13 @@ class Usage:
 
     def add(self, amount: int, day: int) -> None:
         """So much more is sent on this date."""
-        self.in_day, self.in_month, self.in_year, self.ever = (sent + amount for sent in self.on(day))
-        self.day = day
+        if self.day != day:
+            self.in_day, self.in_month, self.in_year, self.ever = self.on(day)
+            self.day = day
+        self.in_day += amount
+        self.in_month += amount
+        self.in_year += amount
+        self.ever += amount
 
     def take_off(self, amount: int, held_on: int, day: int) -> None:
         """What was held on an earlier date comes back on this one."""
@@ -81,8 +86,11 @@ class Pair:
 
     def add(self, amount: int, day: int) -> None:
         """So much more is sent on this date."""
-        in_day, in_month = self.on(day)
-        self.in_day, self.in_month, self.day = in_day + amount, in_month + amount, day
+        if self.day != day:
+            self.in_day, self.in_month = self.on(day)
+            self.day = day
+        self.in_day += amount
+        self.in_month += amount
 
     def take_off(self, amount: int, held_on: int, day: int) -> None:
         """What was held on an earlier date comes back on this one."""
