@@ -1,6 +1,6 @@
-"""Write the demonstration's data: residents, awards, transfers and terms of four regions.
+"""Write the demonstration's data: residents, awards, transfers and agreements of four regions.
 
-`python deploy/demo/generate.py` rewrites residents.csv, awards.csv, transfers.csv and terms.toml beside this
+`python deploy/demo/generate.py` rewrites residents.csv, awards.csv, transfers.csv and agreements.json beside this
 file, byte for byte the same on every machine (fixed seed; only `random.random`, whose sequence Python keeps).
 Which rules are published and which are own choices is said in rules.py; how many residents there are, how long they
 serve, and who moves what where are own choices too.
@@ -15,6 +15,7 @@ their category, and all others can be paid from the account's own unexpired sign
 
 from __future__ import annotations
 
+import json
 import random
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
@@ -31,6 +32,7 @@ from rules import (
     REGIONS,
     YEAR,
     Region,
+    agreements,
     expiry,
     half_hours,
     terms,
@@ -324,17 +326,6 @@ def csv_text(header: Sequence[str], rows: Iterable[Iterable[object]]) -> str:
     return "".join(",".join(map(str, row)) + "\n" for row in [header, *rows])
 
 
-def toml_text() -> str:
-    """terms.toml: what each category of one region becomes in another."""
-    parts = ["# Written by generate.py. rate = units that arrive / units that leave, in smallest units.\nversion = 1\n"]
-    for (source, destination, category), (becomes, rate) in terms().items():
-        parts.append(
-            f'\n[[terms]]\nfrom = "{source}"\nto = "{destination}"\ncategory = "{category}"\n'
-            f'becomes = "{becomes}"\nrate = "{rate.numerator}/{rate.denominator}"\n'
-        )
-    return "".join(parts)
-
-
 def files() -> dict[str, str]:
     """Every file by its name, as text."""
     draw = Draw(SEED)
@@ -348,7 +339,7 @@ def files() -> dict[str, str]:
         "transfers.csv": csv_text(
             ("key", *Transfer._fields), ((draw.key(begin + n), *move) for n, move in enumerate(moves))
         ),
-        "terms.toml": toml_text(),
+        "agreements.json": json.dumps(agreements(), ensure_ascii=False, indent=1) + "\n",
     }
 
 

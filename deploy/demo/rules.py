@@ -25,7 +25,7 @@ from __future__ import annotations
 
 from datetime import date
 from fractions import Fraction
-from itertools import permutations
+from itertools import combinations, permutations
 from typing import NamedTuple
 
 YEAR = 2026  # of every grant that is still good
@@ -55,6 +55,9 @@ REGIONS = (
 BY_CODE = {r.code: r for r in REGIONS}
 BECOMES = {("330200", "330100", "culture"): "public_welfare"}
 NOT_RECOGNISED = ("330400", "330600", "culture")
+REVIEW_FROM = {("330100", "330600"): 900}  # units that arrive; more than any of the 5,000 transfers brings
+FEWER_STARS = ("330400", "330100")
+STARS = [{"there": n, "here": n - 1} for n in (3, 4, 5)]  # so many stars there, one less here
 
 
 def half_hours(minutes: int) -> int:
@@ -86,4 +89,47 @@ def terms() -> dict[tuple[str, str, str], tuple[str, Fraction]]:
         for a, b in permutations(REGIONS, 2)
         for category in CATEGORIES
         if (a.code, b.code, category) != NOT_RECOGNISED
+    }
+
+
+def agreements() -> list[dict[str, object]]:
+    """What every pair of regions is to agree on, as the region with the lower code proposes it over the HTTP API.
+
+    Rates follow from what both publish, those of culture are agreed by hand. The two other regions mediate and decide.
+    """
+    found: list[dict[str, object]] = []
+    for a, b in combinations(sorted(REGIONS), 2):
+        mediator, arbitrator = (int(r.code) for r in REGIONS if r not in (a, b))
+        drawn_up = {
+            "ours": published(a),
+            "theirs": published(b),
+            "out": direction(a, b),
+            "into": direction(b, a),
+            "legal_basis": "互认演示",
+            "mediator": mediator,
+            "arbitrator": arbitrator,
+        }
+        found.append({"proposer": int(a.code), "peer": int(b.code), "terms": drawn_up})
+    return found
+
+
+def published(region: Region) -> list[dict[str, object]]:
+    """Smallest units that a region gives for one reference hour, in each of its categories."""
+    return [{"code": category, "points": 2 * region.half_hour, "hours": 1} for category in CATEGORIES]
+
+
+def direction(a: Region, b: Region) -> dict[str, object]:
+    """What may go from one region to another. Caps leave room for everything the demonstration does."""
+    rates: list[dict[str, object]] = []
+    for (source, destination, category), (becomes, rate) in terms().items():
+        if (source, destination) == (a.code, b.code):
+            by_hand = {"rate": f"{rate.numerator}/{rate.denominator}"} if category == "culture" else {}
+            rates.append({"category": category, "becomes": becomes, **by_hand})
+    hour = 2 * a.half_hour
+    stars = STARS if (a.code, b.code) == FEWER_STARS else []
+    return {
+        "rates": rates,
+        "caps": {"transfer": 100 * hour, "resident_day": 200 * hour, "pair_day": 100_000 * hour},
+        "review_from": REVIEW_FROM.get((a.code, b.code), 0),
+        "honoured": [{"kind": "service_hours"}, {"kind": "star_level", "values": stars}],
     }

@@ -45,9 +45,11 @@ def messages(case: Case) -> Check:
 
 
 def messages_are_the_transfers(case: Case) -> Check:
-    """Every transfer was offered once and answered once, in the two logs between its regions; there is nothing else."""
+    """Every transfer was offered once and answered once in the two logs between its regions, and so was every other
+    request; there is nothing else."""
 
     def look() -> Iterator[str | None]:
+        others = {(region, r.peer, r.id) for region, papers in case.papers.items() for r in papers.requests if r.mine}
         asked: Counter[tuple[int, int, bytes]] = Counter()
         answered: Counter[tuple[int, int, bytes]] = Counter()
         for a, b in case.pairs():
@@ -57,7 +59,9 @@ def messages_are_the_transfers(case: Case) -> Check:
                 except ProtocolError as error:
                     yield f"{a}→{b} number {number}: {error}"
                     continue
-                if frame.reply:
+                if frame.reply and frame.id not in case.outgoing and (b, a, frame.id) in others:
+                    answered[b, a, frame.id] += 1
+                elif frame.reply:
                     accepted = case.outgoing[frame.id].state == State.POSTED if frame.id in case.outgoing else None
                     right = accepted is (frame.kind == Kind.ACCEPT)
                     yield unless(right, f"{a}→{b}: a wrong answer to {frame.id.hex()}")
@@ -65,11 +69,12 @@ def messages_are_the_transfers(case: Case) -> Check:
                 else:
                     asked[a, b, frame.id] += 1
         due = Counter((t.source, t.destination, t.id) for t in case.outgoing.values())
+        due.update(others)
         for what, found in (("offered", asked), ("answered", answered)):
             if found != due:
-                yield f"not every transfer was {what} exactly once"
+                yield f"not everything was {what} exactly once"
 
-    zh, en = "每笔转移恰好提出一次、答复一次", "every transfer was offered once and answered once"
+    zh, en = "每笔转移、每项请求恰好提出一次、答复一次", "every transfer and request was said once and answered once"
     return check("offered_once_answered_once", zh, en, look())
 
 

@@ -9,14 +9,29 @@ from gateway.protocol.transfer import State
 from node.cli.demo.case import Case, Check, check, unless
 
 
+def _used(case: Case) -> Counter[tuple[int, str, str]]:
+    """What residents spent at home or elsewhere, and what was clawed back from them: (region, account, category)."""
+    used: Counter[tuple[int, str, str]] = Counter()
+    for region, papers in case.papers.items():
+        for gone in (papers.redeemed, papers.taken):
+            for (account, category), units in gone.items():
+                used[region, account, category] += units
+        for a in papers.authorisations:
+            if a.holder == region and a.id in papers.holders:
+                used[region, papers.holders[a.id], a.category] += a.captured
+    return used
+
+
 def conservation(case: Case) -> Check:
-    """Awarded + arrived = held by residents + left + expired, to the unit; what arrived is what left, at the rate each
-    transfer pinned when it left. What was awarded is read from the file, not from the region."""
+    """Awarded + arrived = held by residents + left + used + expired, to the unit; what arrived is what left, at the
+    rate each transfer pinned when it left. What was awarded is read from the file, not from the region."""
 
     def look() -> Iterator[str | None]:
         moved: Counter[tuple[int, str]] = Counter()
         for award in case.data.awards:
             moved[award.region, award.category] += award.amount
+        for (region, _, category), units in _used(case).items():
+            moved[region, category] -= units
         for t in case.outgoing.values():
             if t.state == State.POSTED:
                 blocks, rest = divmod(t.amount, t.rate_q)
@@ -38,12 +53,13 @@ def conservation(case: Case) -> Check:
 
 
 def balances_follow(case: Case) -> Check:
-    """Each resident has what was awarded, less what left, plus what arrived: from the files and the transfers alone."""
+    """Each resident has what was awarded, less what left and what was used, plus what arrived."""
 
     def look() -> Iterator[str | None]:
         expected: Counter[tuple[int, str, str]] = Counter()
         for award in case.data.awards:
             expected[award.region, award.account, award.category] += award.amount
+        expected.subtract(_used(case))
         for t in case.outgoing.values():
             if t.state == State.POSTED:
                 expected[t.source, t.account, t.category] -= t.amount

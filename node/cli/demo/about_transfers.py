@@ -36,7 +36,7 @@ def one_outcome(case: Case) -> Check:
         held = Counter(t.key for t in case.outgoing.values() if t.key)
         states = {t.key: State(t.state).name.lower() for t in case.outgoing.values()}
         refused = sum(books.refusals for books in case.books.values())
-        for t in case.data.transfers:
+        for t in case.data.everything:
             answer = case.again.get(t.key, Answer())
             found = held.pop(t.key, 0)
             refused -= not found
@@ -53,7 +53,7 @@ def repetition(case: Case) -> Check:
     """All orders once more: each is answered as before, and not a row of any file has changed."""
 
     def look() -> Iterator[str | None]:
-        for t in case.data.transfers:
+        for t in case.data.everything:
             before, after = case.answers.get(t.key), case.again.get(t.key)
             if before is None or after is None:
                 yield f"{t.key} was not answered"

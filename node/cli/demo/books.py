@@ -215,6 +215,12 @@ _CHANGEABLE = {
     "log": "no, size, frontier",
     "segment": "log, first, size, root",
     "outbox": "*",
+    "request": "id, peer, mine, state",
+    "agreement": "request, proposer, digest, state",
+    "authorisation": "id, counter, state, captured",
+    "clawback": "id, peer, mine, recovered, further, owed, state",
+    "claim": "*",
+    "attestation": "id, peer, mine, state",
 }
 
 

@@ -8,10 +8,15 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from gateway.protocol.members import Roster
 from node.cli.demo.books import Books, LogKey, Transfer
 from node.cli.demo.data import Data, Fate
+from node.cli.demo.papers import Papers
+
+if TYPE_CHECKING:
+    from node.cli.demo.story import Story
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -52,6 +57,9 @@ class Case:
     fingerprints_before: Mapping[int, str]  # of the files, before everything was submitted again
     heads_at_kill: Mapping[int, Mapping[LogKey, tuple[int, bytes]]]  # as every region's file held them
     told: Mapping[int, Counter[str]]  # region -> kind of event -> how often its API reported it
+    papers: Mapping[int, Papers] = field(default_factory=dict)  # what their files hold besides
+    in_force: Mapping[LogKey, str] = field(default_factory=dict)  # (region, peer) -> digest of what its API says counts
+    story: Story | None = None
     outgoing: dict[bytes, Transfer] = field(init=False)
     incoming: dict[bytes, Transfer] = field(init=False)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from itertools import islice
@@ -18,7 +18,7 @@ from node.cli.demo.case import Answer
 from node.cli.demo.data import Data
 from node.cli.demo.founding import Federation
 from node.errors import Unavailable
-from node.services.csv_file import AwardRow
+from node.services.csv_file import AwardRow, TransferRow
 
 KILLED = 330200
 LINES_PER_ORDER = 250
@@ -56,15 +56,16 @@ class Kill:
 
 @dataclass(kw_only=True, slots=True)
 class Drive:
-    """One run. `answers` holds, by key, what each order was answered at last."""
+    """One run, whose chapters are modules beside this one. `answers`: by key, what each order was answered at last."""
 
     federation: Federation
     data: Data
     watcher: Watcher
     apis: Mapping[int, Api]
     answers: dict[str, Answer] = field(default_factory=dict)
+    addresses: dict[tuple[int, str, int], str] = field(default_factory=dict)  # of (region, account) for one source
     kill: Kill = field(default_factory=Kill)
-    _halfway: asyncio.Barrier = field(default_factory=lambda: asyncio.Barrier(5))
+    _halfway: asyncio.Barrier = field(default_factory=lambda: asyncio.Barrier(6))
     _killed: asyncio.Event = field(default_factory=asyncio.Event)
     _submitted: dict[int, int] = field(default_factory=dict)
 
@@ -81,38 +82,34 @@ class Drive:
         await self.until(api.linked, START_S, f"region {api.region.code} did not come up", api)
         done(1)
 
-    async def load(self) -> dict[tuple[int, str, int], str]:
-        """Open accounts, grant lots, make receiving addresses. Returns (destination, account, source) -> address."""
+    async def load(self) -> None:
+        """Open accounts, grant lots, make receiving addresses."""
         data = self.data
         total = len(data.residents) + len(data.awards) + len(data.receivers())
-        addresses: dict[tuple[int, str, int], str] = {}
         with self.watcher.stage("载入居民、发放记录和收款地址", "Load residents, awards and addresses", total) as done:
             async with asyncio.TaskGroup() as group:
                 for code, api in self.apis.items():
-                    group.create_task(self._load(code, api, addresses, done))
-        return addresses
+                    group.create_task(self._load(code, api, done))
 
-    async def _load(
-        self, code: int, api: Api, addresses: dict[tuple[int, str, int], str], done: Callable[[int], None]
-    ) -> None:
+    async def _load(self, code: int, api: Api, done: Callable[[int], None]) -> None:
         residents: list[Line] = [{"name": r.account} for r in self.data.residents if r.region == code]
         awards = [_award_line(award) for award in self.data.awards if award.region == code]
         wanted = [receiver for receiver in self.data.receivers() if receiver[0] == code]
         for path, lines in (("/v1/accounts", residents), ("/v1/awards", awards)):
             for chunk in chunks(lines, LINES_PER_CALL):
-                _all_done(path, await api.insist(path, chunk))
+                all_done(path, await api.insist(path, chunk))
                 done(len(chunk))
         for receivers in chunks(wanted, LINES_PER_CALL):
             asked: list[Line] = [{"account": account, "sender": source} for _, account, source in receivers]
-            made = _all_done("/v1/addresses", await api.insist("/v1/addresses", asked))
-            addresses |= {receiver: answer["address"] for receiver, answer in zip(receivers, made, strict=True)}
+            made = all_done("/v1/addresses", await api.insist("/v1/addresses", asked))
+            self.addresses |= {receiver: answer["address"] for receiver, answer in zip(receivers, made, strict=True)}
             done(len(receivers))
 
-    def orders(self, addresses: Mapping[tuple[int, str, int], str]) -> dict[int, list[Line]]:
-        """The transfers as lines of bulk calls, by the region that is to send them."""
+    def orders(self, transfers: Sequence[TransferRow]) -> dict[int, list[Line]]:
+        """These transfers as lines of bulk calls, by the region that is to send them."""
         lines: dict[int, list[Line]] = {code: [] for code in self.apis}
-        for t in self.data.transfers:
-            address = addresses[t.destination, t.receiver, t.source]
+        for t in transfers:
+            address = self.addresses[t.destination, t.receiver, t.source]
             lines[t.source].append(
                 {
                     "key": t.key, "account": t.account, "category": t.category, "amount": t.amount, "address": address,
@@ -123,14 +120,27 @@ class Drive:
 
     # -- submitting, and the kill --------------------------------------------------------------------------------------
 
-    async def submit(self, orders: Mapping[int, Sequence[Line]]) -> None:
-        """Submit everything; when every region has taken half of its orders, kill one while it takes more."""
+    async def submit(self, orders: Mapping[int, Sequence[Line]], besides: Callable[[], Awaitable[None]]) -> None:
+        """Submit everything; when every region has taken half of its orders, kill one while it takes more, and do
+        `besides` what does not concern that one."""
         total = sum(map(len, orders.values()))
         with self.watcher.stage("提交转移，中途断电", "Submit transfers, kill one region half way", total) as done:
             async with asyncio.TaskGroup() as group:
                 for code, lines in orders.items():
                     group.create_task(self._submit(code, lines, done))
                 group.create_task(self._kill())
+                group.create_task(self._besides(besides))
+
+    async def _besides(self, besides: Callable[[], Awaitable[None]]) -> None:
+        await self._halfway.wait()
+        await besides()
+
+    async def send(self, transfers: Sequence[TransferRow]) -> None:
+        """Submit some transfers in passing; each is held, or was."""
+        for code, lines in self.orders(transfers).items():
+            for chunk in chunks(lines, LINES_PER_CALL):
+                answers = all_done("/v1/transfers", await self.apis[code].insist("/v1/transfers", chunk))
+                self.answers |= {line["key"]: _answer(a) for line, a in zip(chunk, answers, strict=True)}
 
     async def _submit(self, code: int, lines: Sequence[Line], done: Callable[[int], None]) -> None:
         api, half, waits = self.apis[code], len(lines) // 2, True
@@ -182,9 +192,13 @@ class Drive:
     async def settle(self) -> None:
         """Wait until nothing is under way anywhere."""
         with self.watcher.stage("等待全部到达", "Wait until everything has arrived", len(self.apis)) as done:
-            for api in self.apis.values():
-                await self.until(api.settled, SETTLE_S, f"region {api.region.code} still has messages under way", api)
-                done(1)
+            await self.arrived(done)
+
+    async def arrived(self, done: Callable[[int], None] = lambda _steps: None) -> None:
+        """The same in the course of another stage."""
+        for api in self.apis.values():
+            await self.until(api.settled, SETTLE_S, f"region {api.region.code} still has messages under way", api)
+            done(1)
 
     async def repeat(self, orders: Mapping[int, Sequence[Line]], zh: str, en: str) -> dict[str, Answer]:
         """Submit everything once more, in large calls; what each order is answered now."""
@@ -243,7 +257,8 @@ def _answer(line: Mapping[str, Any]) -> Answer:
     return Answer(reason=line["reason"])
 
 
-def _all_done(path: str, answers: list[dict[str, Any]]) -> list[dict[str, Any]]:
+def all_done(path: str, answers: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The answers of a bulk call of which every line must have been done. Raises Unavailable."""
     wrong = next((answer for answer in answers if not answer["ok"]), None)
     if wrong is not None:
         raise Unavailable(f"{path}: {wrong}")

@@ -14,18 +14,30 @@ from gateway.protocol.errors import ProtocolError
 from gateway.protocol.exhibits import TransferProof
 from gateway.protocol.proof import holds, verify_transfer
 from gateway.protocol.transfer import State
-from node.cli.demo import about_logs, about_points, about_transfers, books
+from node.cli.demo import (
+    about_agreements,
+    about_dealings,
+    about_logs,
+    about_points,
+    about_transfers,
+    books,
+    papers,
+    swindle,
+)
 from node.cli.demo.books import Books
 from node.cli.demo.case import Answer, Case, Check
-from node.cli.demo.drive import KILLED, Drive, Line
+from node.cli.demo.drive import KILLED, Drive
 from node.cli.demo.process import RegionProcess, run
-from node.cli.demo.restored import RESTORED, Restore, got_back, owes_nothing
+from node.cli.demo.restored import RESTORED, got_back, owes_nothing
+from node.cli.demo.story import Story
 from node.services.office import shanghai_date
 
 ALTERED = 200
 """So many copies of a proof with one bit changed are checked."""
 AT_ONCE = 2
 """Commands run side by side."""
+
+PARTS = (about_points, about_transfers, about_logs, about_agreements, about_dealings)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -38,11 +50,14 @@ class Outcome:
     told: Mapping[int, Counter[str]]
 
 
-async def examine(drive: Drive, orders: Mapping[int, Sequence[Line]], restore: Restore) -> Outcome:
+async def examine(drive: Drive, story: Story) -> Outcome:
     """Collect, submit everything again, check."""
+    assert drive.data.cast is not None
+    restore, orders = story.restore, drive.orders(drive.data.everything)
     regions = drive.federation.regions
     before = {r.code: books.read(r.code, r.database).fingerprint for r in regions}
     again = await drive.repeat(orders, "全部重复提交", "Submit everything again")
+    await swindle.spend(drive, drive.data.cast.spent)
     found = {r.code: books.read(r.code, r.database) for r in regions}
     told = {code: await api.told() for code, api in drive.apis.items()}
     case = Case(
@@ -55,8 +70,11 @@ async def examine(drive: Drive, orders: Mapping[int, Sequence[Line]], restore: R
         fingerprints_before=before,
         heads_at_kill=drive.kill.heads,
         told=told,
+        papers={r.code: papers.read(r.code, r.database) for r in regions},
+        in_force=await in_force(drive),
+        story=story,
     )
-    checks = [look(case) for part in (about_points, about_transfers, about_logs) for look in part.CHECKS]
+    checks = [look(case) for part in PARTS for look in part.CHECKS]
     killed = drive.federation.region(KILLED)
     with drive.watcher.stage("重新推算每个账本，离线核验证明", "Derive every ledger again, verify a proof", 5) as done:
         checks.append(await rederived(regions, done))
@@ -69,6 +87,16 @@ async def examine(drive: Drive, orders: Mapping[int, Sequence[Line]], restore: R
         answers=again,
         told=told,
     )
+
+
+async def in_force(drive: Drive) -> dict[tuple[int, int], str]:
+    """(region, peer) -> digest of the agreement that counts there, as its API says."""
+    found = {}
+    for code, api in drive.apis.items():
+        for agreement in (await api.get("/v1/agreements"))["agreements"]:
+            if agreement["state"] == "in_force":
+                found[code, agreement["peer"]] = agreement["digest"]
+    return found
 
 
 async def rederived(regions: Sequence[RegionProcess], done: Callable[[int], None]) -> Check:

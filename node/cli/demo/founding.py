@@ -12,7 +12,7 @@ from pathlib import Path
 
 from gateway.protocol.members import Roster
 from node.cli import federation, roster_file, trust
-from node.cli.demo.data import CATEGORIES, MEMBERS, Data
+from node.cli.demo.data import CATEGORIES, MEMBERS
 from node.cli.demo.process import RegionProcess, free_ports, stop_all
 from node.cli.init import init
 
@@ -51,9 +51,9 @@ def somewhere(keep: bool) -> Iterator[Path]:
 
 
 @contextmanager
-def four_regions(root: Path, data: Data, *, keep: bool) -> Iterator[Federation]:
+def four_regions(root: Path, *, keep: bool) -> Iterator[Federation]:
     """Make them below `root`; whatever runs of them at the end is stopped, except, with `keep`, when all went well."""
-    made = found(root, data, keep=keep)
+    made = found(root, keep=keep)
     try:
         yield made
     except BaseException:
@@ -63,7 +63,7 @@ def four_regions(root: Path, data: Data, *, keep: bool) -> Iterator[Federation]:
         stop_all(made.regions)
 
 
-def found(root: Path, data: Data, *, keep: bool) -> Federation:
+def found(root: Path, *, keep: bool) -> Federation:
     """Keys, certificates, configurations, databases; three root keys, of which two sign a roster that all four take."""
     ports = free_ports(2 * len(MEMBERS))
     regions = [
@@ -90,7 +90,6 @@ def found(root: Path, data: Data, *, keep: bool) -> Federation:
             environment=ENVIRONMENT,
         )
         cards.append(Path(made.value["card"]))
-        shutil.copyfile(data.terms_file, region.directory / "terms.toml")
     keepers = root / "federation"
     new = federation.new(name="互通演示", name_en="Demonstration", out=keepers, environment=ENVIRONMENT)
     file = keepers / "roster-1.json"

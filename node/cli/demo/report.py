@@ -17,6 +17,7 @@ from node.cli.demo.data import CATEGORIES, CATEGORY_NAMES, MEMBERS, Member
 from node.cli.demo.drive import KILLED, Drive
 from node.cli.demo.finish import Outcome
 from node.cli.demo.restored import RESTORED, Restore
+from node.cli.demo.story import Story
 from node.cli.screen import table
 from node.cli.words import say
 
@@ -24,9 +25,9 @@ UNITS_A_POINT = 100
 """The demonstration's regions count hundredths of a point (deploy/demo/rules.py)."""
 
 
-def as_json(drive: Drive, restore: Restore, outcome: Outcome, seconds: float) -> dict[str, Any]:
+def as_json(drive: Drive, story: Story, outcome: Outcome, seconds: float) -> dict[str, Any]:
     """The one object of `--json`, without its `ok`. Amounts are smallest units."""
-    states = _states(outcome)
+    states, restore = _states(outcome), story.restore
     return {
         "regions": [_region_json(member, outcome) for member in MEMBERS],
         "transfers": {
@@ -83,14 +84,14 @@ def _worth(books: Books, category: str) -> int:
 # -- for a person ----------------------------------------------------------------------------------------------------
 
 
-def shown(drive: Drive, restore: Restore, outcome: Outcome, seconds: float) -> Iterator[RenderableType]:
+def shown(drive: Drive, story: Story, outcome: Outcome, seconds: float) -> Iterator[RenderableType]:
     """The summary, part by part."""
     yield _balances(outcome)
     yield _matrix(outcome)
     yield _outcomes(drive, outcome)
     yield _logs(outcome)
     yield _killed(drive)
-    yield _restored(restore)
+    yield _restored(story.restore)
     yield _checks(outcome)
     yield _verdict(drive, outcome, seconds)
 

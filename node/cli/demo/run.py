@@ -16,12 +16,12 @@ from rich.console import Console, RenderableType
 from rich.text import Text
 
 from node.cli import screen
-from node.cli.demo import data, founding, report, restored
+from node.cli.demo import agreeing, attesting, data, founding, redeeming, report, restored, swindle
 from node.cli.demo.api import Api
 from node.cli.demo.drive import Drive
 from node.cli.demo.finish import Outcome, examine
 from node.cli.demo.founding import Federation
-from node.cli.demo.restored import Restore
+from node.cli.demo.story import Story
 from node.cli.faults import Exit, Failed
 from node.cli.screen import Answer
 from node.cli.words import say
@@ -53,14 +53,14 @@ def demo(
     loaded = data.load()
     before = signal.signal(signal.SIGTERM, _interrupt)
     try:
-        with founding.somewhere(keep) as root, founding.four_regions(root, loaded, keep=keep) as made:
+        with founding.somewhere(keep) as root, founding.four_regions(root, keep=keep) as made:
             try:
-                drive, restore, outcome = asyncio.run(_run(made, loaded))
+                drive, story, outcome = asyncio.run(_run(made, loaded))
             except BaseExceptionGroup as several:  # the first of what failed side by side is what there is to say
                 raise _first(several) from several
             seconds = time.monotonic() - began
-            value = report.as_json(drive, restore, outcome, seconds)
-            shown = list(report.shown(drive, restore, outcome, seconds))
+            value = report.as_json(drive, story, outcome, seconds)
+            shown = list(report.shown(drive, story, outcome, seconds))
             if keep:
                 value["running"] = _running(made)
                 shown += _kept(made)
@@ -89,17 +89,27 @@ def _interrupted() -> Failed:
     return Failed(what, say("可以重新运行。", "Run it again."), Exit.UNAVAILABLE, "interrupted")
 
 
-async def _run(made: Federation, loaded: data.Data) -> tuple[Drive, Restore, Outcome]:
+async def _run(made: Federation, loaded: data.Data) -> tuple[Drive, Story, Outcome]:
     async with AsyncExitStack() as stack:
         apis = {region.code: await stack.enter_async_context(Api(region)) for region in made.regions}
         drive = Drive(federation=made, data=loaded, watcher=Stages(), apis=apis)
         await drive.start()
-        orders = drive.orders(await drive.load())
+        await drive.load()
+        orders = drive.orders(loaded.transfers)
         backup = await restored.back_up(drive)
-        await drive.submit(orders)
+        agreed = await agreeing.agree(drive)
+        await agreeing.wait_for_the_clerk(drive)
+        await drive.submit(orders, lambda: agreeing.amend(drive, agreed))
         await drive.settle()
+        await swindle.spread(drive)
+        trips = await redeeming.redeem(drive)
+        attested = await attesting.attest(drive)
         restore = await restored.put_back(drive, backup, orders)
-        return drive, restore, await examine(drive, orders, restore)
+        await swindle.spread_further(drive)
+        taken_back = await swindle.take_back(drive)
+        await drive.settle()
+        story = Story(agreed=agreed, trips=trips, attested=attested, restore=restore, taken_back=taken_back)
+        return drive, story, await examine(drive, story)
 
 
 def _running(made: Federation) -> dict[str, object]:
