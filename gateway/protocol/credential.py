@@ -17,10 +17,6 @@ from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta, timezone
 from typing import Any
 
-from joserfc import jws
-from joserfc.errors import JoseError
-from joserfc.jwk import OKPKey
-
 from gateway.protocol.attestation import Attestation, Fact, FactKind
 from gateway.protocol.errors import Malformed, TooLarge, Unauthentic
 from gateway.protocol.members import Region
@@ -38,18 +34,8 @@ PLACES = 1 << 17
 CHARACTERS = 64 << 10
 """Longest credential read."""
 
-_ALGORITHMS = ("EdDSA", "Ed25519")  # one signature under its older and its newer name (RFC 8037, RFC 9864)
 _CHINA = timezone(timedelta(hours=8))
 _WHOLE_LIST = PLACES // 8
-
-
-class _Registry(jws.JWSRegistry):
-    """Ed25519 alone. It is signed under its older name, which more verifiers know; the library would warn of that."""
-
-    def get_alg(self, name: str) -> Any:
-        if name not in _ALGORITHMS:
-            raise Unauthentic(f"the algorithm {name!r} is not used here")
-        return self.algorithms[name]
 
 
 # -- issuing ---------------------------------------------------------------------------------------------------------
@@ -148,12 +134,10 @@ def _word(of: type[FactKind] | type[Evidence], number: int) -> str:
 
 
 def _sign(body: Mapping[str, Any], key: SigningKey) -> str:
-    header = {"alg": _ALGORITHMS[0], "typ": TYPE, "cty": "vc", "kid": f"{did(key.public_key)}#0"}
-    private = OKPKey.import_key(
-        {"kty": "OKP", "crv": "Ed25519", "x": _base64(key.public_key), "d": _base64(key.seed())}
-    )
-    payload = json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode()
-    return jws.serialize_compact(header, payload, private, registry=_Registry())
+    from gateway.protocol import jose  # not above: its library loads a network, and other checks need none
+
+    header = {"typ": TYPE, "cty": "vc", "kid": f"{did(key.public_key)}#0"}
+    return jose.sign(header, json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode(), key)
 
 
 # -- reading ---------------------------------------------------------------------------------------------------------
@@ -167,30 +151,30 @@ def is_credential(text: str) -> bool:
 
 def claims(token: str) -> dict[str, Any]:
     """What a credential says, unverified. Raises Malformed or TooLarge."""
+    from gateway.protocol import jose  # as in _sign
+
     if len(token) > CHARACTERS:
         raise TooLarge(f"a credential of {len(token)} characters; at most {CHARACTERS}")
+    header, payload = jose.read(token.strip())
     try:
-        opened = jws.extract_compact(token.strip().encode(), registry=_Registry())
-        said = json.loads(opened.payload or b"")
-    except (JoseError, ValueError, RecursionError) as e:
-        raise Malformed(f"not a credential in JOSE's compact form: {e}") from e
-    if opened.protected.get("typ") != TYPE or not isinstance(said, dict):
+        said = json.loads(payload)
+    except (ValueError, RecursionError) as e:
+        raise Malformed(f"a credential does not hold JSON: {e}") from e
+    if header.get("typ") != TYPE or not isinstance(said, dict):
         raise Malformed(f"a credential of type {TYPE} was expected")
     return said
 
 
 def signed_by(token: str, keys: Sequence[VerifyKey]) -> VerifyKey:
     """Which of the keys signed the credential, as the very key that its issuer names. Raises Unauthentic, Malformed."""
+    from gateway.protocol import jose  # as in _sign
+
     issuer = claims(token).get("issuer")
     named = issuer.get("id") if isinstance(issuer, dict) else None
     for key in keys:
         if key.suite != ED25519_SHA256 or did(key.public_key) != named:
             continue
-        public = OKPKey.import_key({"kty": "OKP", "crv": "Ed25519", "x": _base64(key.public_key)})
-        try:
-            jws.deserialize_compact(token.strip(), public, registry=_Registry())
-        except (JoseError, ValueError) as e:
-            raise Unauthentic("the signature does not hold: the credential was changed, or never was one") from e
+        jose.check(token.strip(), key.public_key)
         return key
     raise Unauthentic("it names a key that the roster does not list for this region")
 
