@@ -241,7 +241,7 @@ def test_whatever_the_order_no_offer_leaves_after_its_consent_was_withdrawn(seed
 
 
 def _left(region: TestRegion, reference: str) -> set[bytes]:
-    """The addresses' offers in the log under a consent: a digest of each, since bodies have no id."""
+    """The offers in the log under a consent, each by what is sealed into it: bodies have no id."""
     if B not in region.writer.channels:
         return set()
     return {offer.redo for offer in offers_to(region, B) if offer.consent == reference}

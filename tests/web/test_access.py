@@ -46,13 +46,14 @@ async def test_health_figures_and_the_document_are_open(hangzhou: Caller) -> Non
 @pytest.mark.parametrize(("method", "path", "scope"), COMMANDS)
 async def test_a_command_needs_its_own_scope(hangzhou: Caller, method: str, path: str, scope: str) -> None:
     everything_else = [s for s in tokens.SCOPES if s not in (scope, "admin")]
-    token = hangzhou.make_token(f"others{path.replace('/', '.')}", *everything_else)
+    number = COMMANDS.index((method, path, scope))  # a path may be too long for a token's name
+    token = hangzhou.make_token(f"others-{number}", *everything_else)
     response = await hangzhou.send(method, path, json={}, token=token)
     assert response.status == 403
     problem = await response.json(content_type="application/problem+json")
     assert problem["reason"] == "scope_missing"
     assert f"`{scope}`" in problem["detail"]
-    just = hangzhou.make_token(f"just{path.replace('/', '.')}", scope)
+    just = hangzhou.make_token(f"just-{number}", scope)
     assert (await hangzhou.send(method, path, json={}, token=just)).status not in (401, 403)
 
 
