@@ -1,4 +1,5 @@
-"""What the source of a disputed transfer does once that has ended for the claimant: it claws back what was settled.
+"""What follows once a dispute has ended for the claimant: the source of a transfer claws back what was settled, the
+issuer of an attestation takes it back.
 
 Not while this region may have done it already and not know: after a restore that waits until it is whole again.
 """
@@ -7,21 +8,22 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from gateway.protocol.attestation import State as Attested
 from gateway.protocol.dispute import Matter, State
 from gateway.protocol.transfer import State as TransferState
-from node.services import clawing
+from node.services import attestation_end, clawing
 from node.services.clawback import knows_all
 from node.services.command import handles
 from node.services.frozen import find_transfer
 from node.services.office import Office
-from node.store import clawbacks, disputes
+from node.store import attestations, clawbacks, disputes
 from node.store.batch import Batch, Wishes
 from node.store.disputes import Stored
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SweepDisputes:
-    """Claw back what disputes have ended with and nobody has asked back yet."""
+    """Ask for what disputes have ended with and nobody has asked for yet."""
 
 
 def _nothing(command: SweepDisputes, office: Office, wishes: Wishes) -> None:
@@ -30,18 +32,34 @@ def _nothing(command: SweepDisputes, office: Office, wishes: Wishes) -> None:
 
 @handles(SweepDisputes, _nothing)
 def sweep(command: SweepDisputes, office: Office, batch: Batch) -> int:
-    """How many were asked back now."""
-    rows = disputes.ended(batch.conn, office.me, Matter.TRANSFER, (State.UPHELD, State.SETTLED))
+    """How many were asked for now."""
+    rows = disputes.ended(batch.conn, office.me, (State.UPHELD, State.SETTLED))
     return sum(ask_back(row, office, batch) for row in rows)
 
 
 def ask_back(row: Stored, office: Office, batch: Batch) -> bool:
     """Ask once for what one dispute has ended with. False where that is not for this region to do, or not now."""
-    if row.about_kind != Matter.TRANSFER or row.state not in (State.UPHELD, State.SETTLED) or row.whose != office.me:
+    if row.state not in (State.UPHELD, State.SETTLED) or row.whose != office.me or not row.is_party(office.me):
         return False
+    if not knows_all(batch):
+        return False
+    if row.about_kind == Matter.ATTESTATION:
+        return _revoke(row, office, batch)
+    return row.about_kind == Matter.TRANSFER and _claw_back(row, office, batch)
+
+
+def _revoke(row: Stored, office: Office, batch: Batch) -> bool:
+    found = attestations.find(batch.conn, row.about, row.peer, mine=True)
+    if found is None or found.state != Attested.GIVEN:
+        return False
+    attestation_end.revoke(attestation_end.Revoke(id=row.about, peer=row.peer), office, batch)
+    return True
+
+
+def _claw_back(row: Stored, office: Office, batch: Batch) -> bool:
     id_ = office.public_id("#dispute", row.id.hex())
     known = clawbacks.find(batch.conn, id_, row.peer, mine=True)
-    if known is not None or not row.is_party(office.me) or not knows_all(batch):
+    if known is not None:
         return False
     found = find_transfer(row.about, row.whose, batch)
     if found is None or found.state != TransferState.POSTED:

@@ -9,7 +9,6 @@ from typing import NamedTuple
 
 from sqlalchemy import select
 
-from gateway.protocol import attestation
 from gateway.protocol.attestation import State as Attested
 from gateway.protocol.dispute import Matter, Opening, Record, State
 from gateway.protocol.errors import Refused
@@ -151,7 +150,10 @@ def _clawback(opening: Opening, peer: int, office: Office, batch: Batch) -> Know
 
 
 def conclude(row: Stored, record: Record, office: Office, batch: Batch) -> Stored:
-    """A dispute in which this region is a party has ended. Returns the row as it is kept."""
+    """A dispute in which this region is a party has ended. Returns the row as it is kept.
+
+    What then has to be asked of the other party, the one whose it is asks for: :mod:`node.services.dispute_ends`.
+    """
     if not record.settled and not (record.state is State.UPHELD and row.about_kind == Matter.ATTESTATION):
         return release(row, office, batch)
     match row.about_kind:
@@ -164,8 +166,6 @@ def conclude(row: Stored, record: Record, office: Office, batch: Batch) -> Store
             claim.keep(
                 batch, row.peer, claim.Cause.DISPUTE, row.id, row.category, record.settled, "dispute", mine=owed_here
             )
-        case Matter.ATTESTATION:
-            _take_back(row, office, batch)
     return row
 
 
@@ -180,20 +180,6 @@ def _send_back(row: Stored, record: Record, office: Office, batch: Batch) -> Sto
         batch.record(journal.Reviewed(at=batch.now_ms, peer=found.source, by="#dispute", decision=decision))
         return row
     return row
-
-
-def _take_back(row: Stored, office: Office, batch: Batch) -> None:
-    """An attestation that is wrong holds no longer, on both sides at once: nobody needs to tell the other."""
-    found = attestations.find(batch.conn, row.about, row.peer, mine=row.whose == office.me)
-    if found is None or found.state not in (Attested.GIVEN, Attested.RECOGNISED):
-        return
-    state = attestation.step(Attested(found.state), attestation.Event.REVOKE)
-    if found.mine:
-        state = attestation.step(state, attestation.Event.CONFIRM)
-    else:
-        attestations.take_back(batch.conn, found.id, found.peer, batch.now_ms)
-    because = int(attestation.RevocationCause.MISTAKE)
-    attestations.change(batch.conn, found, state=int(state), reason=because, decided_ms=batch.now_ms)
 
 
 def _reduce(row: Stored, record: Record, batch: Batch) -> None:

@@ -6,7 +6,7 @@ needs nothing else, neither keys nor network.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from urllib.parse import quote
 
@@ -19,11 +19,14 @@ from gateway.protocol.members import Roster
 from node.errors import BadInput
 from node.ledger import journal
 from node.ledger.derived import Rows
+from node.ledger.papers import Paper
 from node.ledger.replay import Replay
 from node.services import repair
 from node.services.findings import Check, Findings, holds
+from node.services.verify_agreements import check_agreements, check_usage
 from node.services.verify_attestations import check_attestations
 from node.services.verify_authorisations import AuthorisationsCheck
+from node.services.verify_disputes import check_disputes
 from node.services.verify_logs import LogsCheck, check_channels, paged
 from node.services.verify_reading import StoredLogs
 from node.services.verify_tables import ROWS_AT_ONCE, TablesCheck, check_tables
@@ -89,7 +92,11 @@ class _Examination:
             for fault in repair.faults(self._conn, known):
                 self._findings.fault("receipts", fault)
             self._attestations(known)
-        self._replay()
+            check_disputes(self._conn, self._me, known, self._findings)
+        papers = self._replay()
+        if known is not None:
+            check_agreements(self._conn, papers, known, self._findings)
+        check_usage(self._conn, self._findings)
         check_tables(self._conn, self._findings)
         self._progress(self._total, self._total)
         return self._findings.checks()
@@ -115,7 +122,7 @@ class _Examination:
             self._findings.fault(code, "no roster to check the signatures by")
         return None
 
-    def _replay(self) -> None:
+    def _replay(self) -> Sequence[Paper]:
         codes = {row.no: row.code for row in self._conn.execute(select(schema.category))}
         logs = StoredLogs(self._conn, self._tick)
         replay, tables = Replay(self._me, codes, logs), TablesCheck(self._conn, self._findings)
@@ -131,6 +138,7 @@ class _Examination:
         tables.finish(replay)
         self._purchases.finish(replay.roamed, frozenset(replay.gone))
         self._check_ends(replay, logs)
+        return replay.papers.found
 
     def _journal(self) -> Iterator[journal.AnyEntry]:
         number = next((row.no for row in self._logs if (row.source, row.destination) == (self._me, 0)), None)

@@ -74,8 +74,12 @@ def about(conn: Connection, matter: Matter, id_: bytes, whose: int) -> list[Stor
 
 
 def frozen(conn: Connection, me: int, matter: Matter, id_: bytes, whose: int) -> bool:
-    """Whether an open dispute of this region freezes it. `whose`: as :class:`gateway.protocol.dispute.Opening` says."""
-    return any(row.state in OPEN and row.is_party(me) for row in about(conn, matter, id_, whose))
+    """Whether an open dispute of this region freezes it. `whose`: as :class:`gateway.protocol.dispute.Opening` says.
+
+    An attestation that turned out wrong stays frozen: its issuer takes it back next.
+    """
+    freezes = OPEN | ({State.UPHELD} if matter is Matter.ATTESTATION else set())
+    return any(row.state in freezes and row.is_party(me) for row in about(conn, matter, id_, whose))
 
 
 def after(
@@ -91,10 +95,10 @@ def after(
     return [_stored(row) for row in conn.execute(query)]
 
 
-def ended(conn: Connection, whose: int, matter: Matter, states: Collection[State]) -> list[Stored]:
+def ended(conn: Connection, whose: int, states: Collection[State]) -> list[Stored]:
     """Disputes about things of a region's own that have ended so."""
     d = _TABLE
-    wanted = (d.c.whose == whose, d.c.about_kind == int(matter), d.c.state.in_([int(state) for state in states]))
+    wanted = (d.c.whose == whose, d.c.state.in_([int(state) for state in states]))
     return [_stored(row) for row in conn.execute(select(d).where(*wanted).order_by(d.c.at_ms, d.c.id))]
 
 

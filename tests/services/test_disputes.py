@@ -12,7 +12,8 @@ from node.services.claim import Cause
 from node.services.dispute_ends import SweepDisputes
 from node.services.reversal import AskReversal
 from node.services.spend import Spend
-from node.store import schema
+from node.services.verify import verify
+from node.store import guards, schema
 from tests.federation import Pair
 from tests.services.delivery import A, B, C
 from tests.services.disputing import agree, at, coordinated, disputed, later, moved, opening, says, sound, word
@@ -132,3 +133,27 @@ def test_nothing_is_disputed_twice(three: Pair) -> None:
     refused(three, B, opening(A, transfer), Reason.DISPUTED)
     says(three, A, dispute, Act.WITHDRAW)
     assert disputed(three, transfer) != dispute
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        "UPDATE dispute SET state = 12",
+        "UPDATE dispute SET settled = 40",
+        "UPDATE dispute SET last = x'00'",
+        "UPDATE dispute SET deadline = 20300101",
+        "DELETE FROM dispute_step WHERE no = 1",
+        "UPDATE dispute_step SET signed = (SELECT signed FROM dispute_step WHERE no = 1) WHERE no = 2",
+    ],
+)
+def test_a_dispute_that_was_tampered_with_is_found(three: Pair, damage: str) -> None:
+    dispute = disputed(three, moved(three))
+    says(three, A, dispute, Act.PROPOSE, amount=10)
+    says(three, B, dispute, Act.CONTEST)
+    sound(three)
+    b = three.regions[B]
+    with b.store.write() as conn:
+        guards.take_down(conn)
+        conn.exec_driver_sql(damage)
+        guards.set_up(conn)
+    assert [check.code for check in verify(b.store) if not check.ok] == ["disputes"]

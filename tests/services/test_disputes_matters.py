@@ -11,6 +11,7 @@ from gateway.protocol.dispute import Act, Matter, State
 from gateway.protocol.errors import Refused
 from gateway.protocol.values import Reason
 from node.services.claim import Cause
+from node.services.dispute_ends import SweepDisputes
 from node.store import disputes, schema
 from tests.federation import Pair, pair
 from tests.services import attesting, roaming
@@ -45,10 +46,11 @@ def test_a_disputed_attestation_counts_for_nothing_until_that_is_decided(
     respondent = A if by == B else B
     says(made, *((respondent, row.id, act) if act else (by, row.id, Act.WITHDRAW)))
     assert agree(made, row.id) is (State.UPHELD if act else State.WITHDRAWN)
-    assert not suspended(made, id_)
+    assert suspended(made, id_) == (act is not None)  # until its issuer has taken it back
+    made.regions[A].one(SweepDisputes())
+    made.pump()
     assert attesting.states(made, id_) == stands
     assert bool(attesting.recognised(made.regions[B])) == (act is None)
-    sound(made)
 
 
 def test_nobody_bargains_about_an_attestation() -> None:
