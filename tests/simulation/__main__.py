@@ -26,13 +26,14 @@ def main() -> int:
     parser.add_argument("--first", type=int, default=0, help="the first seed")
     parser.add_argument("--seed", type=int, help="this one alone")
     parser.add_argument("--restores", action="store_true", help="histories in which regions come back from backups")
+    parser.add_argument("--dealings", action="store_true", help="histories in which regions agree, redeem and dispute")
     parser.add_argument("--trace", action="store_true", help="with --seed: print everything that happened")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="processes (default: %(default)s)")
     options = parser.parse_args()
     _be_quiet()
     if options.seed is not None:
-        return _one(options.seed, trace=options.trace, restores=options.restores)
-    return _many(range(options.first, options.first + options.seeds), options.jobs, restores=options.restores)
+        return _one(options.seed, trace=options.trace, restores=options.restores, dealings=options.dealings)
+    return _many(range(options.first, options.first + options.seeds), options.jobs, restores=options.restores, dealings=options.dealings)
 
 
 def _be_quiet() -> None:
@@ -40,26 +41,26 @@ def _be_quiet() -> None:
     structlog.configure(logger_factory=structlog.ReturnLoggerFactory())
 
 
-def _one(seed: int, *, trace: bool, restores: bool) -> int:
-    count, failure, world = play(seed, restores=restores)
+def _one(seed: int, *, trace: bool, restores: bool, dealings: bool) -> int:
+    count, failure, world = play(seed, restores=restores, dealings=dealings)
     if trace:
         sys.stdout.write("\n".join(world.log) + "\n")
     sys.stdout.write(f"seed {seed}: {failure.what if failure else 'every promise held'}\n{_told(count)}\n")
     return 1 if failure else 0
 
 
-def _chunk(seeds: range, restores: bool) -> tuple[int, Counter[str], list[Failure]]:
+def _chunk(seeds: range, restores: bool, dealings: bool) -> tuple[int, Counter[str], list[Failure]]:
     count: Counter[str] = Counter()
     failures = []
     for seed in seeds:
-        counted, failure, _ = play(seed, restores=restores)
+        counted, failure, _ = play(seed, restores=restores, dealings=dealings)
         count += counted
         if failure is not None:
             failures.append(failure)
     return len(seeds), count, failures
 
 
-def _many(seeds: range, jobs: int, *, restores: bool) -> int:
+def _many(seeds: range, jobs: int, *, restores: bool, dealings: bool) -> int:
     console = Console(stderr=True)
     count: Counter[str] = Counter()
     failures: list[Failure] = []
@@ -70,7 +71,7 @@ def _many(seeds: range, jobs: int, *, restores: bool) -> int:
         ProcessPoolExecutor(max_workers=max(1, jobs), initializer=_be_quiet) as pool,
     ):
         task = progress.add_task("histories", total=len(seeds))
-        for done, counted, failed in pool.map(_chunk, chunks, repeat(restores)):
+        for done, counted, failed in pool.map(_chunk, chunks, repeat(restores), repeat(dealings)):
             progress.advance(task, done)
             count += counted
             failures += failed

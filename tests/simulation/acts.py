@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 
-from gateway.protocol import roster
 from gateway.protocol.values import Status
 from node.errors import Unavailable
-from tests.federation import signing_key
 from tests.simulation import forgery
 from tests.simulation.disk import Fault, When
 from tests.simulation.region import SimRegion
@@ -131,14 +128,12 @@ def _roster(world: World, region: SimRegion) -> None:
     if len(world.rosters) > 1 and world.chance.random() < 0.7:
         region.adopt(world.rosters[region.office.roster.version :])
         return
-    now = max((r.office.roster for r in world.regions.values()), key=lambda r: r.version)
-    if now.version < len(world.rosters):
+    if world.newest_roster.version < len(world.rosters):
         return
-    status = world.chance.choice([Status.ACTIVE] * 4 + [Status.SUSPENDED] * 2 + [Status.WINDING_DOWN, Status.WITHDRAWN])
-    regions = tuple(replace(r, status=status) if r.code == region.code else r for r in now.regions)
-    newer = replace(now, version=now.version + 1, issued_at_ms=now.issued_at_ms + 1, regions=regions)
-    world.rosters.append(roster.sign(newer, [signing_key("root 0"), signing_key("root 1")]))
-    world.say(region, f"becomes {status.name} in roster {newer.version}")
+    rare = [] if world.dealers else [Status.WINDING_DOWN, Status.WITHDRAWN]
+    status = world.chance.choice([Status.ACTIVE] * 4 + [Status.SUSPENDED] * 2 + rare)
+    newer = world.next_roster(lambda r: status if r.code == region.code else r.status)
+    world.say(region, f"becomes {status.name} in roster {newer}")
     region.adopt(world.rosters[region.office.roster.version :])
 
 
@@ -180,6 +175,18 @@ def _fail_witness(world: World, region: SimRegion) -> None:
     region.kept.fails = world.chance.choice(list(When))
 
 
+def _deal(world: World, region: SimRegion) -> None:
+    for _ in range(world.chance.choice([1, 2, 4, 6])):
+        job = world.dealers[region.code].something()
+        if job is not None:
+            world.say(region, f"is asked {job.command}")
+
+
+def _minutes(world: World, region: SimRegion) -> None:
+    del region
+    world.pass_time(world.chance.choice([60_000, 60_000, 660_000, DAY]))
+
+
 Act = Callable[[World, SimRegion], None]
 ACTS: dict[Act, int] = {
     _command: 34, _repeat: 4, _commit: 14, _deliver: 44, _post: 22, _look: 2, _post_late: 3, _post_otherwise: 5,
@@ -200,10 +207,16 @@ RESTORING: dict[Act, int] = ACTS | {
 """The same where regions come back from backups."""
 
 
+DEALING: dict[Act, int] = ACTS | {_deal: 60, _command: 10, _calm: 16, _minutes: 3}
+"""The same where regions agree, and people do more than move points."""
+
+
 def run(world: World) -> None:
     """All steps, then quiet."""
     world.begin()
     acts = RESTORING if world.restores else ACTS
+    if world.dealers:
+        acts = DEALING | (RESTORING | {_deal: 60, _command: 10, _backup: 3, _restore: 2, _calm: 16, _minutes: 3, _time: 1} if world.restores else {})
     for n in range(world.steps):
         world.pass_time(world.chance.choice([1, 20, 300]))
         region = world.regions[world.chance.choice(world.codes)]

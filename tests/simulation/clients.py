@@ -186,7 +186,7 @@ class Client:
 
     def _hear(self, command: Any, answer: Any) -> None:
         asked = self.keys[command.key]
-        if isinstance(answer, Recovering):
+        if isinstance(answer, Recovering) or (isinstance(answer, Refused) and answer.reason is Reason.DELAYED):
             return  # nothing was decided
         if isinstance(answer, Exception) and not isinstance(answer, Refused):
             raise Violation(f"{self.region.code}: {command} is answered {answer!r}")
@@ -241,17 +241,19 @@ class Client:
         )  # fmt: skip
 
     def _any_award(self) -> Award:
-        return self._award(self._account(), self._category(), self._amount() * 3)
+        return self._award(self.account(), self._category(), self._amount() * 3)
 
-    def _account(self) -> str:
+    def account(self) -> str:
+        """Somebody who lives there, or nobody."""
         return "nobody" if self.chance.random() < 0.02 else self.chance.choice(self.accounts)
 
     def _spend(self) -> Spend:
-        return Spend(**self._key(), account=self._account(), category=self._category(), amount=self._amount())
+        return Spend(**self._key(), account=self.account(), category=self._category(), amount=self._amount())
 
-    def _order(self) -> Order:
+    def order(self) -> Order:
+        """Points for somebody elsewhere."""
         return Order(
-            **self._key(), account=self._account(), category=self._category(), amount=self._amount(),
+            **self._key(), account=self.account(), category=self._category(), amount=self._amount(),
             address=self._address(), purpose=self.chance.choice([Purpose.RELOCATION] * 5 + [Purpose.DONATION]),
         )  # fmt: skip
 
@@ -283,16 +285,16 @@ class Client:
         states = [AccountState.FROZEN, AccountState.OPEN, AccountState.OPEN, AccountState.CLOSED]
         if self._recovering:
             states[0] = AccountState.CLOSED  # to freeze an account would refuse it what is still to be repeated
-        return SetAccountState(name=self._account(), state=self.chance.choice(states))
+        return SetAccountState(name=self.account(), state=self.chance.choice(states))
 
     def _open(self) -> OpenAccount:
         if self.chance.random() < 0.5:
             self.accounts.append(f"new {len(self.accounts)}")
-        return OpenAccount(name=self._account())
+        return OpenAccount(name=self.account())
 
     def _new_address(self) -> NewAddress:
         return NewAddress(
-            account=self._account(),
+            account=self.account(),
             sender=self.chance.choice([0, 0, *self.peers]),
             purpose=self.chance.choice([0, 0, 0, Purpose.DONATION]),
             days=self.chance.choice([1, 365]),
@@ -308,7 +310,7 @@ class Client:
         if kind < 0.5 and hasattr(command, "amount"):
             return altered(command, amount=command.amount + 1)
         if kind < 0.7 and hasattr(command, "account"):
-            return altered(command, account=self._account())
+            return altered(command, account=self.account())
         other = self._spend() if isinstance(command, Award) else self._any_award()
         return altered(other, **key)
 
@@ -316,7 +318,7 @@ class Client:
 _KINDS: list[tuple[str, Callable[[Client], Any]]] = [
     ("award", Client._any_award),
     ("spend", Client._spend),
-    ("order", Client._order),
+    ("order", Client.order),
     ("reversal", Client._reversal),
     ("cancel", Client._cancel),
     ("review", Client._cancel),

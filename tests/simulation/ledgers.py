@@ -7,9 +7,10 @@ from typing import Any, NamedTuple
 
 from gateway.protocol.transfer import TRANSITIONS, State
 from gateway.protocol.values import Purpose
-from node.ledger.accounts import BREAKAGE, Counters, clearing
+from node.ledger.accounts import BREAKAGE, CLAWBACK, Counters, clearing
 from node.ledger.postings import Phase
 from node.services.transfer import EventKind
+from tests.simulation import dealt
 from tests.simulation.region import SimRegion
 from tests.simulation.violation import Violation
 
@@ -76,7 +77,7 @@ class LedgerWatch:
         self._counters: defaultdict[int, list[int]] = defaultdict(lambda: [0, 0, 0, 0])
         self._provisional: list[Provisional] = []
         self._entries: list[tuple[int, int, int]] = []
-        self._booked: dict[int, tuple[int, bool]] = {}  # posting -> business date, and whether it is an expiry
+        self._booked: dict[int, tuple[int, bool | None]] = {}  # posting -> business date, and whether it is an expiry
         self._events: Counter[tuple[int, int]] = Counter()
         self._event = 0
 
@@ -132,14 +133,15 @@ class LedgerWatch:
             self._posted = no
             if phase == Phase.PROVISIONAL:
                 self._provisional.append(Provisional(no, credit, amount, transfer))
-            self._booked[no] = (self.region.office.today(at_ms), self.balances[credit][0] == BREAKAGE)
+            name = self.balances[credit][0]  # fraud is taken back although it has expired
+            self._booked[no] = (self.region.office.today(at_ms), None if name == CLAWBACK else name == BREAKAGE)
         for posting, lot, amount, expires in self.region.rows(
             "SELECT e.posting, e.lot, e.amount, l.expires FROM lot_entry e JOIN lot l ON l.no = e.lot "
             "WHERE e.posting > ?", old
         ):  # fmt: skip
             today, swept = self._booked[posting]
             expired = expires <= today
-            if self.phases[posting] not in GIVES and expired != swept and not (expired and self.restored):
+            if self.phases[posting] not in GIVES and swept not in (expired, None) and not (expired and self.restored):
                 self.fail(f"lot {lot}, which expires on {expires}, is {'swept' if swept else 'spent'} on {today}")
             self._entries.append((posting, lot, amount))
 
@@ -217,11 +219,12 @@ class LedgerWatch:
                 book[1] += t.amount if t.state is State.POSTED else 0
             else:
                 books[clearing(t.source), t.becomes][2] += t.arriving if t.state is State.ACCEPTED else 0
+        dealt.add_up(self, held, books)
         for no, (account, category, resident, c) in self.balances.items():
             if resident and c.debits_pending != held[no]:
                 self.fail(f"{c.debits_pending} {category} of {account} are held, transfers under way hold {held[no]}")
             faces = [c.credits_pending, c.credits_posted, c.debits_posted]
-            if account.startswith("#clearing") and faces != books[account, category]:
+            if account.startswith(("#clearing", "#disputed")) and faces != books[account, category]:
                 self.fail(f"{account} of {category} is {c}, its transfers make {books[account, category]}")
 
     def _check_events(self) -> None:

@@ -15,9 +15,11 @@ from node.services.spend import Spend
 from node.services.transfer import Order
 from node.services.verify import verify
 from tests.federation import CATEGORIES
+from tests.simulation import dealt
 from tests.simulation.clients import Client
 from tests.simulation.ledgers import LedgerWatch
 from tests.simulation.logbooks import root_of
+from tests.simulation.quiet_dealings import check_dealings
 from tests.simulation.violation import Violation
 
 if TYPE_CHECKING:
@@ -35,6 +37,8 @@ def check_everything(world: World) -> None:
         check_commands(world.clients[code], ledger, world.invented)
     check_transfers(world)
     check_value(world)
+    if world.dealers:
+        check_dealings(world)
     check_derivation(world)
 
 
@@ -118,13 +122,16 @@ def check_transfers(world: World) -> None:
 
 
 def check_value(world: World) -> None:
-    """Per category: residents have what was issued, less redeemed and expired, plus what came, less what left."""
+    """Per category: residents have what was issued, less redeemed, expired, taken back and deducted, plus what came,
+    less what left."""
     for category in CATEGORIES:
         residents = issued = crossed = 0
         for ledger in world.ledgers.values():
             residents += ledger.total("", category, resident=True)
             issued -= ledger.total("#issuer", category) + ledger.total("#recovery", category)
             issued -= ledger.total("#redeemed", category) + ledger.total("#breakage", category)
+            issued -= ledger.total("#clawback", category) + ledger.total("#penalty", category)
+            crossed += dealt.crossed(ledger, category)
             for t in ledger.transfers.values():
                 if t.source == ledger.region.code and t.state is State.POSTED:
                     crossed -= t.amount * (t.category == category)
@@ -163,6 +170,7 @@ def check_commands(client: Client, ledger: LedgerWatch, invented: set[bytes]) ->
     for category in CATEGORIES:
         for book in ("#issuer", "#redeemed"):
             stands, due = ledger.total(book, category), expected[book, category]
+            due += dealt.spent_here(ledger, category) if book == "#redeemed" else 0
             if stands != due:
                 raise Violation(f"{code}: {book} of {category} is {stands}, not {due}")
     # What a region was made to say comes back to it after a restore like anything else, and is done.

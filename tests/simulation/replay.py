@@ -22,9 +22,10 @@ class Failure:
     trace: tuple[str, ...]
     is_broken_promise: bool  # or else an error of the simulation itself
     restores: bool = False
+    dealings: bool = False
 
     def __str__(self) -> str:
-        kind = " --restores" if self.restores else ""
+        kind = " --restores" * self.restores + " --dealings" * self.dealings
         return f"seed {self.seed}: {self.what}\nreplay: python -m tests.simulation{kind} --seed {self.seed} --trace"
 
 
@@ -38,9 +39,9 @@ def pages_of(size: int) -> Iterator[None]:
         page.PAGE_BYTES = usual
 
 
-def play(seed: int, *, restores: bool = False) -> tuple[Counter[str], Failure | None, World]:
+def play(seed: int, *, restores: bool = False, dealings: bool = False) -> tuple[Counter[str], Failure | None, World]:
     """One whole history. Returns what happened, counted, and what went wrong."""
-    world = World(seed, restores=restores)
+    world = World(seed, restores=restores, dealings=dealings)
     failure = None
     try:
         with pages_of(1 if restores and seed % 2 else page.PAGE_BYTES):
@@ -50,12 +51,13 @@ def play(seed: int, *, restores: bool = False) -> tuple[Counter[str], Failure | 
         what = str(fault) if isinstance(fault, AssertionError) else repr(fault)
         failure = Failure(
             seed=seed, what=what or repr(fault), trace=tuple(world.log),
-            is_broken_promise=isinstance(fault, Violation), restores=restores,
+            is_broken_promise=isinstance(fault, Violation), restores=restores, dealings=dealings,
         )  # fmt: skip
     world.close()
     return world.count, failure, world
 
 
-def play_all(seeds: Iterable[int], *, restores: bool = False) -> list[Failure]:
+def play_all(seeds: Iterable[int], *, restores: bool = False, dealings: bool = False) -> list[Failure]:
     """Many, one after another."""
-    return [failure for seed in seeds if (failure := play(seed, restores=restores)[1]) is not None]
+    played = (play(seed, restores=restores, dealings=dealings)[1] for seed in seeds)
+    return [failure for failure in played if failure is not None]

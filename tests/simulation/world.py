@@ -4,20 +4,27 @@ from __future__ import annotations
 
 import random
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import replace
 from functools import cache
 from itertools import combinations
+from typing import Any
 
+from gateway.protocol import roster
 from gateway.protocol.channel import is_open
 from gateway.protocol.errors import ProtocolError, SkewedClock
+from gateway.protocol.members import Region, Roster
 from gateway.protocol.transfer import Terms
-from gateway.protocol.values import Message, Signed
+from gateway.protocol.values import Message, Signed, Status
 from gateway.transport import messages
 from node.errors import BadInput, Unavailable
 from node.services.handshake import HearReceipt
-from tests.federation import CATEGORIES, NOW_MS, Clock, found_federation
+from tests.federation import CATEGORIES, NOW_MS, Clock, found_federation, signing_key
 from tests.simulation.backups import Backup, copied
+from tests.simulation.bargains import Bargains
 from tests.simulation.clients import Client
+from tests.simulation.dealers import Dealer
+from tests.simulation.dealings import begin_dealing, end_dealings
 from tests.simulation.disk import Crash
 from tests.simulation.ledgers import LedgerWatch
 from tests.simulation.logbooks import LogWatch, check_pairs
@@ -43,12 +50,14 @@ class World:
 
     def __init__(
         self, seed: int, *, codes: tuple[int, ...] = (), terms: dict[tuple[int, int, str], Terms] | None = None,
-        restores: bool = False,
+        restores: bool = False, dealings: bool = False,
     ) -> None:  # fmt: skip
         self.seed = seed
         self.chance = random.Random(seed)
         self.codes = codes or CODES[: self.chance.choice([2, 2, 2, 3, 3, 4])]
         self.steps = self.chance.choice([60, 100, 160, 200] if restores else [80, 160, 240, 320])
+        if dealings:
+            self.steps = self.chance.choice([60, 90, 120, 160])
         self.clock = NOW_MS
         self.log: list[str] = []
         self.invented: set[bytes] = set()  # ids of messages no service sent
@@ -71,6 +80,13 @@ class World:
             self.ledgers[code] = LedgerWatch(region)
             if restores:
                 region.watch()
+        self.dealers: dict[int, Dealer] = {}
+        if dealings:
+            bargains = Bargains(random.Random(f"{seed} bargains"), self.codes)
+            codes, shares = list[tuple[int, str]](), list[tuple[int, Any]]()
+            for code, region in self.regions.items():
+                chance, client = random.Random(f"{seed} dealer {code}"), self.clients[code]
+                self.dealers[code] = Dealer(region, client, chance, bargains, self.dealers, codes, shares)
         self.logs = LogWatch(self.regions)
         self.restores = restores
         self.overlap = False  # two regions were recovering at once: what both have lost is nobody's fault
@@ -79,8 +95,10 @@ class World:
         """Residents come in; as a rule all nodes have met before anything goes wrong."""
         for client in self.clients.values():
             client.settle_in()
-        if self.chance.random() < 0.7:
+        if self.chance.random() < 0.7 or self.dealers:
             self.talk()
+        if self.dealers:
+            begin_dealing(self)
         if self.restores:
             for region in self.regions.values():
                 region.shelf.put(region.disk.driver)
@@ -97,6 +115,21 @@ class World:
         self.clock += milliseconds
         for region in self.regions.values():
             region.clock.now_ms = self.clock
+
+    # -- the roster --------------------------------------------------------------------------------------------------
+
+    @property
+    def newest_roster(self) -> Roster:
+        """The newest that any region has."""
+        return max((r.office.roster for r in self.regions.values()), key=lambda r: r.version)
+
+    def next_roster(self, status: Callable[[Region], Status]) -> int:
+        """Make another, in which every region has the status that this says. Returns its version."""
+        now = self.newest_roster
+        regions = tuple(replace(r, status=status(r)) for r in now.regions)
+        newer = replace(now, version=now.version + 1, issued_at_ms=now.issued_at_ms + 1, regions=regions)
+        self.rosters.append(roster.sign(newer, [signing_key("root 0"), signing_key("root 1")]))
+        return newer.version
 
     # -- the acts of one region --------------------------------------------------------------------------------------
 
@@ -200,6 +233,8 @@ class World:
         self.logs.restored(region)
         self.network.restored(code)
         self.clients[code].restored()
+        if self.dealers:
+            self.dealers[code].said.clear()
 
     # -- running -----------------------------------------------------------------------------------------------------
 
@@ -222,6 +257,7 @@ class World:
             region.adopt(self.rosters[region.office.roster.version :])
         for client in self.clients.values():
             client.calm = True
+        end_dealings(self)
         self.talk()
         self.check()
         check_everything(self)
