@@ -7,7 +7,7 @@ have spent is owed between the regions, and never by them.
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -238,7 +238,7 @@ def refuse(row: Stored, reason: int, batch: Batch) -> None:
     store.change(batch.conn, changed)
 
 
-def _header(original: Transfer, found: ClawedBack) -> dict[str, str | int]:
+def _header(original: Transfer, found: ClawedBack) -> dict[str, Any]:
     """What comes back across the pair, as the header of the answer has it."""
     if not found.returned:
         return {}
