@@ -7,10 +7,15 @@ Not while this region may have done it already and not know: after a restore tha
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import count
 
 from gateway.protocol.attestation import State as Attested
+from gateway.protocol.clawback import State as Asked
 from gateway.protocol.dispute import Matter, State
+from gateway.protocol.standing import Matter as Passage
+from gateway.protocol.standing import objection
 from gateway.protocol.transfer import State as TransferState
+from gateway.protocol.values import Reason
 from node.services import attestation_end, clawing
 from node.services.clawback import knows_all
 from node.services.command import handles
@@ -57,11 +62,24 @@ def _revoke(row: Stored, office: Office, batch: Batch) -> bool:
 
 
 def _claw_back(row: Stored, office: Office, batch: Batch) -> bool:
-    id_ = office.public_id("#dispute", row.id.hex())
-    known = clawbacks.find(batch.conn, id_, row.peer, mine=True)
-    if known is not None:
+    if objection(office.roster, office.me, row.peer, Passage.CLAWBACK, batch.today) is not None:
+        return False  # asked now it would come to nothing for good, and the points would stay frozen
+    id_ = _free_id(row, office, batch)
+    if id_ is None:
         return False
     found = find_transfer(row.about, row.whose, batch)
     if found is None or found.state != TransferState.POSTED:
         return False
     return clawing.ask_for_dispute(found, id_, office, batch)
+
+
+def _free_id(row: Stored, office: Office, batch: Batch) -> bytes | None:
+    """The id to ask under; None where that was done. What was refused for the standing of a region is asked anew."""
+    for attempt in count():
+        id_ = office.public_id("#dispute", f"{row.id.hex()} {attempt}" if attempt else row.id.hex())
+        known = clawbacks.find(batch.conn, id_, row.peer, mine=True)
+        if known is None:
+            return id_
+        if known.state is not Asked.REFUSED or known.reason != Reason.REGION_NOT_ACTIVE:
+            return None
+    return None
