@@ -61,6 +61,7 @@ def messages_are_the_transfers(case: Case) -> Check:
                     continue
                 if frame.reply and frame.id not in case.outgoing and (b, a, frame.id) in others:
                     answered[b, a, frame.id] += 1
+                    yield None
                 elif frame.reply:
                     accepted = case.outgoing[frame.id].state == State.POSTED if frame.id in case.outgoing else None
                     right = accepted is (frame.kind == Kind.ACCEPT)

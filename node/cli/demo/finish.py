@@ -27,6 +27,7 @@ from node.cli.demo import (
 from node.cli.demo.books import Books
 from node.cli.demo.case import Answer, Case, Check
 from node.cli.demo.drive import KILLED, Drive
+from node.cli.demo.papers import Papers
 from node.cli.demo.process import RegionProcess, run
 from node.cli.demo.restored import RESTORED, got_back, owes_nothing
 from node.cli.demo.story import Story
@@ -46,6 +47,7 @@ class Outcome:
 
     checks: Sequence[Check]
     books: Mapping[int, Books]
+    papers: Mapping[int, Papers]
     answers: Mapping[str, Answer]
     told: Mapping[int, Counter[str]]
 
@@ -84,6 +86,7 @@ async def examine(drive: Drive, story: Story) -> Outcome:
     return Outcome(
         checks=checks,
         books=found,
+        papers=case.papers,
         answers=again,
         told=told,
     )
@@ -107,11 +110,12 @@ async def rederived(regions: Sequence[RegionProcess], done: Callable[[int], None
         async with at_once:
             code, out = await run(["verify", "--dir", str(region.directory), "--json"])
         done(1)
-        counted = sum(check["counted"] for check in json.loads(out)["checks"]) if code == 0 else 0
-        return (
-            counted,
-            None if code == 0 and counted else f"hutong verify of {region.code} ends with {code}: {out!r:.300}",
-        )
+        checks = json.loads(out).get("checks", []) if out else []
+        counted = sum(check["counted"] for check in checks)
+        wrong = [f"{check['code']}: {check['detail']}" for check in checks if not check["ok"]]
+        if code or wrong or not counted:
+            return 0, f"hutong verify of {region.code} ends with {code}: {'; '.join(wrong) or repr(out[:200])}"
+        return counted, None
 
     found = await asyncio.gather(*map(verify, regions))
     return Check(

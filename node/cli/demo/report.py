@@ -12,17 +12,16 @@ from rich.table import Table
 from rich.text import Text
 
 from gateway.protocol.transfer import State
+from node.cli.demo import report_dealings
 from node.cli.demo.books import Books
-from node.cli.demo.data import CATEGORIES, CATEGORY_NAMES, MEMBERS, Member
+from node.cli.demo.data import CATEGORIES, MEMBERS, Member
 from node.cli.demo.drive import KILLED, Drive
 from node.cli.demo.finish import Outcome
 from node.cli.demo.restored import RESTORED, Restore
 from node.cli.demo.story import Story
+from node.cli.demo.tables import category_name, name_of, points, right, seconds_of
 from node.cli.screen import table
 from node.cli.words import say
-
-UNITS_A_POINT = 100
-"""The demonstration's regions count hundredths of a point (deploy/demo/rules.py)."""
 
 
 def as_json(drive: Drive, story: Story, outcome: Outcome, seconds: float) -> dict[str, Any]:
@@ -44,6 +43,7 @@ def as_json(drive: Drive, story: Story, outcome: Outcome, seconds: float) -> dic
             "given_back_s": round(restore.back_s, 3),
             "whole_s": round(restore.whole_s, 3),
         },
+        **report_dealings.as_json(story, outcome),
         "checks": [
             {"name": check.name, "ok": check.ok, "counted": check.counted}
             | ({} if check.ok else {"against": list(check.against[:5])})
@@ -90,34 +90,11 @@ def shown(drive: Drive, story: Story, outcome: Outcome, seconds: float) -> Itera
     yield _matrix(outcome)
     yield _outcomes(drive, outcome)
     yield _logs(outcome)
+    yield from report_dealings.shown(story, outcome)
     yield _killed(drive)
     yield _restored(story.restore)
     yield _checks(outcome)
     yield _verdict(drive, outcome, seconds)
-
-
-def _name(code: int) -> str:
-    member = next(member for member in MEMBERS if member.code == code)
-    return say(member.name_zh, member.name_en)
-
-
-def _category(code: str) -> str:
-    return say(*CATEGORY_NAMES[code])
-
-
-def _points(units: int) -> Text:
-    return Text(f"{units / UNITS_A_POINT:,.2f}")
-
-
-def _right(shown: Table, *columns: int) -> Table:
-    """The table with these columns aligned to the right."""
-    for at in columns:
-        shown.columns[at].justify = "right"
-    return shown
-
-
-def _seconds(seconds: float) -> Text:
-    return Text(f"{seconds:.1f}")
 
 
 def _balances(outcome: Outcome) -> Table:
@@ -125,10 +102,10 @@ def _balances(outcome: Outcome) -> Table:
     for member in MEMBERS:
         books = outcome.books[member.code]
         people = len({b.account for b in books.balances if b.resident})
-        rows.append([f"{member.code} {_name(member.code)}", people, *(_points(_worth(books, c)) for c in CATEGORIES)])
+        rows.append([f"{member.code} {name_of(member.code)}", people, *(points(_worth(books, c)) for c in CATEGORIES)])
     title = say("各地区居民持有的积分", "Points held by residents")
-    columns = [say("地区", "Region"), say("持有人", "Holders"), *map(_category, CATEGORIES)]
-    return _right(table(title, columns, rows), *range(2, len(columns)))
+    columns = [say("地区", "Region"), say("持有人", "Holders"), *map(category_name, CATEGORIES)]
+    return right(table(title, columns, rows), *range(2, len(columns)))
 
 
 def _matrix(outcome: Outcome) -> Table:
@@ -143,15 +120,15 @@ def _matrix(outcome: Outcome) -> Table:
                 cell[2] += t.arriving
     rows = []
     for a in MEMBERS:
-        row: list[object] = [_name(a.code)]
+        row: list[object] = [name_of(a.code)]
         for b in MEMBERS:
             count, left, came = cells.get((a.code, b.code), [0, 0, 0])
-            amounts = f"{left / UNITS_A_POINT:,.2f}→{came / UNITS_A_POINT:,.2f}"
+            amounts = f"{points(left)}→{points(came)}"
             row.append(Text(f"{amounts}\n{count:,} {say('笔', 'transfers')}" if count else "—"))
         rows.append(row)
     title = say("头寸：自（行）至（列），转出→转入，积分", "Positions: from (row) to (column), points left→arrived")
-    columns = [say("自 \\ 至", "From \\ to"), *(_name(m.code) for m in MEMBERS)]
-    return _right(table(title, columns, rows), *range(1, len(columns)))
+    columns = [say("自 \\ 至", "From \\ to"), *(name_of(m.code) for m in MEMBERS)]
+    return right(table(title, columns, rows), *range(1, len(columns)))
 
 
 def _outcomes(drive: Drive, outcome: Outcome) -> Table:
@@ -177,7 +154,8 @@ def _logs(outcome: Outcome) -> Table:
             receipt = outcome.books[a.code].receipts.get((a.code, b.code), (0, b""))[0]
             rows.append(
                 [
-                    f"{_name(a.code)}→{_name(b.code)}", mine[0], mine[1].hex()[:10], theirs[0], theirs[1].hex()[:10],
+                    f"{name_of(a.code)}→{name_of(b.code)}", mine[0], mine[1].hex()[:10], theirs[0],
+                    theirs[1].hex()[:10],
                     receipt, Text("=", style="green") if mine == theirs else Text("≠", style="bold red"),
                 ]
             )  # fmt: skip
@@ -191,27 +169,27 @@ def _logs(outcome: Outcome) -> Table:
 def _killed(drive: Drive) -> Table:
     kill, apis = drive.kill, drive.apis.values()
     rows: list[list[object]] = [
-        [say("断电（kill -9）的地区", "region killed (kill -9)"), f"{KILLED} {_name(KILLED)}"],
+        [say("断电（kill -9）的地区", "region killed (kill -9)"), f"{KILLED} {name_of(KILLED)}"],
         [say("当时在途的转移", "transfers under way at that moment"), kill.in_flight],
         [say("提交后未得答复的转移", "orders sent that got no answer"), len(kill.unanswered)],
         [say("其中断电前已记账", "of these, committed before the kill"), kill.committed],
         [say("以同一编号重发的批次", "calls made again, with the same keys"), sum(api.calls_again for api in apis)],
-        [say("重新就绪，秒", "ready and connected again, s"), _seconds(kill.ready_s)],
-        [say("当时在途的全部办结，秒", "all that was under way decided, s"), _seconds(kill.recovered_s)],
+        [say("重新就绪，秒", "ready and connected again, s"), seconds_of(kill.ready_s)],
+        [say("当时在途的全部办结，秒", "all that was under way decided, s"), seconds_of(kill.recovered_s)],
     ]
-    return _right(table(say("中途断电", "The kill"), [say("事项", "What"), say("数值", "Value")], rows), 1)
+    return right(table(say("中途断电", "The kill"), [say("事项", "What"), say("数值", "Value")], rows), 1)
 
 
 def _restored(restore: Restore) -> Table:
     rows: list[list[object]] = [
-        [say("恢复到转移前备份的地区", "region restored from before the transfers"), f"{RESTORED} {_name(RESTORED)}"],
+        [say("恢复到转移前备份的地区", "region restored from before the transfers"), f"{RESTORED} {name_of(RESTORED)}"],
         [say("备份中没有的本地区报文", "messages of its own the backup had not"), restore.lost],
-        [say("由其他地区全部归还，秒", "given back by the others, s"), _seconds(restore.back_s)],
-        [say("期间为居民垫付，积分", "advanced to residents meanwhile, points"), _points(restore.owed)],
+        [say("由其他地区全部归还，秒", "given back by the others, s"), seconds_of(restore.back_s)],
+        [say("期间为居民垫付，积分", "advanced to residents meanwhile, points"), points(restore.owed)],
         [say("业务系统重放的转移", "transfers its regional system repeated"), restore.repeated],
-        [say("恢复完整，秒", "whole again, s"), _seconds(restore.whole_s)],
+        [say("恢复完整，秒", "whole again, s"), seconds_of(restore.whole_s)],
     ]
-    return _right(table(say("从旧备份恢复", "The restore"), [say("事项", "What"), say("数值", "Value")], rows), 1)
+    return right(table(say("从旧备份恢复", "The restore"), [say("事项", "What"), say("数值", "Value")], rows), 1)
 
 
 def _checks(outcome: Outcome) -> Table:
