@@ -17,6 +17,7 @@ from node.ledger import journal
 from node.ledger.accounts import RECOVERY, REDEEMED, clearing
 from node.ledger.derived import UNKNOWN, transfer_row
 from node.ledger.lots import UNSEALED, pack_further
+from node.ledger.papers import Papers
 from node.ledger.postings import Phase
 from node.ledger.rebooked import Rebooked
 from node.ledger.roamed import Roamed
@@ -51,6 +52,7 @@ class Replay(Rebooked):
         self.heard: dict[int, int] = {}  # peer -> frames of its log decided so far
         self.returning: dict[int, int] = {}  # balance -> units on their way back into its lots
         self.roamed = Roamed(me)
+        self.papers = Papers(me)
         self.gone: set[int] = set()  # regions whose channels were closed
         self._codes, self._logs = codes, logs
         self._spoken = Spoken(logs)
@@ -146,6 +148,7 @@ class Replay(Rebooked):
         number = at if at < self._logs.numbered(peer) else None
         if message is not None:
             self.roamed.said(peer, message)
+            self.papers.said(peer, message)
         if message is None:
             self._fault("said", f"{kind.name} {id_.hex()} was to be number {at} to {peer} and is not there")
         elif reason and message.kind == kind and message.body and codec.decode_refuse(message.body) != reason:
@@ -188,6 +191,7 @@ class Replay(Rebooked):
             message = self._logs.heard(e.peer, d.number)
             if message is not None:
                 self.roamed.heard(e.peer, message)
+                self.papers.heard(e.peer, message)
             if message is None:
                 self._fault("heard", f"frame {d.number} of {e.peer} was decided and is not in its log")
             elif message.reply:

@@ -12,6 +12,17 @@ from alembic import op
 revision = "0004"
 down_revision = "0003"
 
+# What regions owe each other for the transfers there are. The states tell the side: 1 to 9 at the source.
+_OWED = """
+INSERT INTO pair_usage (peer, incoming, category, day, in_day, in_month, net)
+SELECT peer, incoming, category, 0, 0, 0, CAST(sum(net) AS BIGINT) FROM (
+    SELECT destination AS peer, false AS incoming, category, amount AS net FROM transfer WHERE state IN (1, 2)
+    UNION ALL SELECT destination, true, becomes, -arriving FROM transfer WHERE state = 2
+    UNION ALL SELECT source, true, category, amount FROM transfer WHERE state = 13
+    UNION ALL SELECT source, false, becomes, -arriving FROM transfer WHERE state = 13
+) AS moved GROUP BY peer, incoming, category
+"""
+
 
 def upgrade() -> None:
     """Add their tables, and to a claim who owes it: until now always the peer."""
@@ -227,6 +238,7 @@ def upgrade() -> None:
         sa.CheckConstraint("in_day >= 0 AND in_month >= 0", name=op.f("ck_pair_usage_not_negative")),
         sa.PrimaryKeyConstraint("peer", "incoming", "category", name=op.f("pk_pair_usage")),
     )
+    op.execute(_OWED)
     op.create_table(
         "penalty",
         sa.Column("no", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=False, nullable=False),
