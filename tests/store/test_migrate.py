@@ -158,3 +158,26 @@ def test_histories_of_an_older_database_become_chains(empty: Store) -> None:
         ends = connection.exec_driver_sql("SELECT no, latest FROM balance ORDER BY no").all()
     assert [tuple(row) for row in chain] == [(4, None), (5, None), (6, None), (8, 4), (9, 8)]
     assert [tuple(row) for row in ends] == [(1, 9), (2, 6), (3, None)]
+
+
+def test_what_regions_owe_each_other_is_counted_from_the_transfers_of_an_older_database(empty: Store) -> None:
+    with empty.write() as connection:
+        config = _config()
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0003")
+        moved = [  # source, destination, state, amount, arriving
+            (330100, 330200, 1, 10, 1), (330100, 330200, 2, 20, 2), (330100, 330200, 3, 40, 4),
+            (330200, 330100, 13, 5, 50), (330200, 330100, 14, 7, 70), (330200, 330100, 12, 9, 90),
+        ]  # fmt: skip
+        for no, (source, destination, state, amount, arriving) in enumerate(moved, 1):
+            row: dict[str, Any] = {column.name: None for column in schema.transfer.columns}
+            row |= {"no": no, "id": b"%16d" % no, "source": source, "destination": destination, "state": state}
+            row |= {"reason": 0, "digest": b"d", "category": f"of {source}", "becomes": f"of {destination}"}
+            row |= {"amount": amount, "arriving": arriving, "rate_p": 1, "rate_q": 1, "purpose": 1, "at_ms": 1}
+            connection.execute(schema.transfer.insert(), row)
+    migrate(empty)
+    with empty.read() as connection:
+        rows = connection.execute(schema.pair_usage.select()).all()
+    assert {(row.peer, bool(row.incoming), row.category, row.net) for row in rows} == {
+        (330200, False, "of 330100", 10 + 20 - 50), (330200, True, "of 330200", 5 - 2),
+    }  # fmt: skip
