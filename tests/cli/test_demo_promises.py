@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -98,7 +97,7 @@ def sound(tmp_path_factory: pytest.TempPathFactory) -> Case:
     again = submit(regions, addresses, TRANSFERS)
     office = regions.regions[A].office
     case = Case(
-        data=Data(residents=[], awards=AWARDS, transfers=TRANSFERS, terms=office.terms, terms_file=Path()),
+        data=Data(residents=[], awards=AWARDS, transfers=TRANSFERS),
         fates=FATES,
         books={code: books.read(code, file) for code, file in files.items()},
         roster=office.roster,

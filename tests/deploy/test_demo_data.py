@@ -1,23 +1,24 @@
 """The demonstration's data is what its script writes, keeps the published rules, and can be played in any order."""
 
 import importlib.util
+import json
 import subprocess
 import sys
 from collections import Counter, defaultdict
 from fractions import Fraction
-from itertools import permutations
+from itertools import combinations, permutations
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import pytest
 
 from gateway.protocol.limits import RATE_MAX
 from gateway.protocol.values import Evidence
 from node.services.csv_file import AwardRow, TransferRow, load_awards, load_residents, load_transfers
-from node.toml_file import read_toml
 
 DEMO = Path(__file__).parents[2] / "deploy" / "demo"
-FILES = ("residents.csv", "awards.csv", "transfers.csv", "terms.toml")
+FILES = ("residents.csv", "awards.csv", "transfers.csv", "agreements.json")
 REGIONS = {330100: 800, 330200: 600, 330600: 400, 330400: 300}
 UNITS_AN_HOUR = {330100: 1000, 330200: 100, 330600: 50, 330400: 100}  # hundredths of 10, 1, 0.5 and 1 point
 TODAY = 20261122  # any day until the first lot of 2026 expires
@@ -36,14 +37,26 @@ def moves() -> list[TransferRow]:
 
 
 @pytest.fixture(scope="module")
-def terms() -> dict[tuple[int, int, str], tuple[str, Fraction]]:
-    document = read_toml(DEMO / "terms.toml")
-    assert document["version"] == 1
-    table = {(int(t["from"]), int(t["to"]), t["category"]): (t["becomes"], t["rate"]) for t in document["terms"]}
-    assert len(table) == len(document["terms"])
-    rates = {key: Fraction(rate) for key, (_, rate) in table.items()}
-    assert {key: f"{r.numerator}/{r.denominator}" for key, r in rates.items()} == {k: t[1] for k, t in table.items()}
-    return {key: (becomes, rates[key]) for key, (becomes, _) in table.items()}
+def drafts() -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = json.loads((DEMO / "agreements.json").read_text("utf-8"))
+    return found
+
+
+@pytest.fixture(scope="module")
+def terms(drafts: list[dict[str, Any]]) -> dict[tuple[int, int, str], tuple[str, Fraction]]:
+    """What each category becomes, and at what rate: where the draft names none, the one that published points make."""
+    table = {}
+    for draft in drafts:
+        a, b, drawn_up = draft["proposer"], draft["peer"], draft["terms"]
+        for way, source, destination, gives, takes in (
+            ("out", a, b, drawn_up["ours"], drawn_up["theirs"]), ("into", b, a, drawn_up["theirs"], drawn_up["ours"])
+        ):  # fmt: skip
+            an_hour = [{c["code"]: Fraction(c["points"], c["hours"]) for c in side} for side in (gives, takes)]
+            for rate in drawn_up[way]["rates"]:
+                derived = an_hour[1][rate["becomes"]] / an_hour[0][rate["category"]]
+                agreed = Fraction(rate["rate"]) if "rate" in rate else derived
+                table[source, destination, rate["category"]] = (rate["becomes"], agreed)
+    return table
 
 
 @pytest.fixture(scope="module")
@@ -163,6 +176,16 @@ def test_rates_derive_from_points_an_hour_and_no_cycle_gains(
                     value *= rate
                 gains.append(int(value > 1))
     assert sum(gains) == 0
+
+
+def test_every_pair_agrees_and_only_culture_by_hand(drafts: list[dict[str, Any]]) -> None:
+    pairs = [(draft["proposer"], draft["peer"]) for draft in drafts]
+    assert sorted(pairs) == sorted(combinations(sorted(REGIONS), 2))
+    for draft in drafts:
+        by_hand = {r["category"] for way in ("out", "into") for r in draft["terms"][way]["rates"] if "rate" in r}
+        assert by_hand == {"culture"}
+        thirds = {draft["terms"]["mediator"], draft["terms"]["arbitrator"]}
+        assert thirds == REGIONS.keys() - {draft["proposer"], draft["peer"]}
 
 
 def test_transfers_run_over_every_ordered_pair(moves: list[TransferRow]) -> None:

@@ -22,7 +22,11 @@ PROMISES = {
     "equal_heads", "same_messages", "offered_once_answered_once", "outboxes_empty", "receipts_cover_all_logs",
     "nothing_forgotten_in_the_kill", "ledger_rederived_from_journal_and_logs", "transfer_proof_verifies_offline",
     "altered_transfer_proof_is_refused", "killed_region_recovered", "restored_region_got_everything_back",
-    "restored_region_is_whole_and_owes_nothing",
+    "restored_region_is_whole_and_owes_nothing", "agreements_in_force_on_both_sides",
+    "every_transfer_under_a_version_both_signed", "held_before_the_amendment_finishes_on_the_old_version",
+    "every_request_answered_the_same_on_both_sides", "captured_value_equal_on_both_sides",
+    "positions_follow_from_what_both_sides_hold", "claims_mirror_each_other",
+    "clawed_back_and_owed_and_lost_is_what_was_awarded", "attested_facts_recognised_as_agreed",
 }  # fmt: skip
 
 
@@ -56,8 +60,15 @@ def test_every_promise_is_kept_through_five_thousand_transfers_and_a_kill(tmp_pa
     assert set(checks) == PROMISES
     assert all(check["counted"] > 0 for check in checks.values())
     assert checks["equal_heads"]["counted"] == 12
-    assert checks["repetition_changes_nothing"]["counted"] == 5_000
-    assert found["transfers"] == {"submitted": 5_000, "posted": 4_840, "voided": 160, "in_flight": 0}
+    assert checks["repetition_changes_nothing"]["counted"] == 5_403
+    assert found["transfers"] == {"submitted": 5_403, "posted": 5_243, "voided": 160, "in_flight": 0}
+    assert len(found["agreements"]) == 7
+    assert found["amended"]["before_a_clerk"] == 3
+    assert [one["captured"] for one in found["redeemed"]] == [40, 500, 10, 0]
+    clawback = found["clawback"]
+    assert (clawback["recovered"], clawback["further"], clawback["owed"], clawback["lost"]) == (
+        85_000, 244_000, 56_000, 15_000,
+    )  # fmt: skip
     assert found["killed"]["region"] == 330200
     assert found["restored"]["region"] == 330600
     assert found["restored"]["messages_lost"] > 2_000

@@ -82,7 +82,7 @@ def _case(
                 given.append(_row(code, done.line["account"], done.line["category"], sign * done.line["amount"]))
         given += [_row(code, account, category, units) for (account, category), units in owed.get(code, {}).items()]
     return Case(
-        data=Data(residents=[], awards=given, transfers=[], terms={}, terms_file=Path()),
+        data=Data(residents=[], awards=given, transfers=[]),
         fates={}, books=found, roster=world.roster, answers={}, again={}, fingerprints_before={}, heads_at_kill={},
         told=told,
     )  # fmt: skip
