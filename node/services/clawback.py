@@ -81,7 +81,10 @@ def hear(heard: topics.Heard, office: Office, batch: Batch) -> journal.Decision:
     row = asked_row(heard, body, original, batch)
     store.add(batch.conn, row)
     found = pursue(row, original, office, batch)
-    if not isinstance(found, ClawedBack):
+    if isinstance(found, Refusal):
+        refuse(row, int(found.reason), batch)
+        raise Refused(found.reason)
+    if found is None:
         return topics.later(heard)
     redo = book_answer(row, original, found, office, batch)
     return topics.answer(
@@ -103,8 +106,6 @@ def _check(body: Clawback, peer: int, original: Transfer | None, office: Office,
         Slice(lot.amount // original.rate_p, 0, provenance_of(lot.lot)) for lot in _brought(original, batch)
     ]  # fmt: skip
     clawback.check_shares(body, slices, clawback.summed(row.shares for row in before))
-    if body.cause == Cause.DISPUTE:
-        _check_dispute(body, peer, original, batch)
 
 
 class _Brought(NamedTuple):
@@ -119,16 +120,13 @@ def _brought(original: Transfer, batch: Batch) -> list[_Brought]:
     return [_Brought(lot, amounts[lot.no]) for lot in lots]
 
 
-def _check_dispute(body: Clawback, peer: int, original: Transfer, batch: Batch) -> None:
+def _is_settled(row: Stored, original: Transfer, batch: Batch) -> bool:
     """Only what a dispute about this transfer has ended with goes back for it."""
-    settled = sum(
-        row.settled
-        for row in disputes.about(batch.conn, Disputed.TRANSFER, original.id, peer)
-        if row.state in (DisputeState.UPHELD, DisputeState.SETTLED)
-    )
-    earlier = [r for r in store.of_transfer(batch.conn, original.id, peer, mine=False) if r.cause == Cause.DISPUTE]
-    if body.blocks + sum(row.blocks for row in earlier) > settled // original.rate_q:
-        raise Refused(Reason.DOCUMENT_INVALID)
+    ended = disputes.about(batch.conn, Disputed.TRANSFER, original.id, row.peer)
+    settled = sum(each.settled for each in ended if each.state in (DisputeState.UPHELD, DisputeState.SETTLED))
+    others = store.of_transfer(batch.conn, original.id, row.peer, mine=False)
+    asked = sum(each.blocks for each in others if each.cause == Cause.DISPUTE and each.id != row.id)
+    return asked + row.blocks <= settled // original.rate_q
 
 
 def asked_row(heard: topics.Heard, body: Clawback, original: Transfer, batch: Batch) -> Stored:
@@ -148,6 +146,8 @@ def pursue(row: Stored, original: Transfer, office: Office, batch: Batch) -> Cla
         return Refusal(Reason.WRONG_STATE) if back.state == TransferState.POSTED else None
     if not _may_take(original, office, batch):
         return None
+    if row.cause == Cause.DISPUTE and not _is_settled(row, original, batch):
+        return Refusal(Reason.DOCUMENT_INVALID)
     balance = original.balance or 0
     seen = tracing.view(batch, [balance])
     lots = tracing.brought(seen, original)
