@@ -1,4 +1,4 @@
-"""Whether agreements stand as both logs say, and what regions owe each other is what the transfers add up to."""
+"""Whether agreements stand as both logs say, and what regions owe each other is what transfers and purchases add up to."""
 
 from __future__ import annotations
 
@@ -24,13 +24,21 @@ _DECODE = {
     int(Kind.COUNTERSIGN): bodies.decode_countersign,
 }
 
-# The states of a transfer tell its side: 1 to 9 at its source, 11 to 19 at its destination.
+# The states of a transfer tell its side: 1 to 9 at its source, 11 to 19 at its destination. Of a purchase away from
+# home only the holder keeps a hold; 2 is authorised, 11 and 12 are captured.
 MOVED = """
 SELECT peer, incoming, category, CAST(sum(net) AS BIGINT) AS net FROM (
     SELECT destination AS peer, false AS incoming, category, amount AS net FROM transfer WHERE state IN (1, 2)
     UNION ALL SELECT destination, true, becomes, -arriving FROM transfer WHERE state = 2
     UNION ALL SELECT source, true, category, amount FROM transfer WHERE state = 13
     UNION ALL SELECT source, false, becomes, -arriving FROM transfer WHERE state = 13
+    UNION ALL SELECT counter, false, category, CASE state WHEN 2 THEN amount ELSE captured END FROM authorisation
+        WHERE hold IS NOT NULL AND state IN (2, 11, 12)
+    UNION ALL SELECT counter, true, becomes, -(captured / rate_q * rate_p) FROM authorisation
+        WHERE hold IS NOT NULL AND state IN (11, 12)
+    UNION ALL SELECT holder, true, category, captured FROM authorisation WHERE hold IS NULL AND state IN (11, 12)
+    UNION ALL SELECT holder, false, becomes, -(captured / rate_q * rate_p) FROM authorisation
+        WHERE hold IS NULL AND state IN (11, 12)
 ) AS moved GROUP BY peer, incoming, category
 """
 
@@ -94,7 +102,7 @@ def _compare(
 
 
 def check_usage(conn: Connection, findings: Findings) -> None:
-    """What is owed in each direction and category is what the transfers add up to."""
+    """What is owed in each direction and category is what transfers and purchases add up to."""
     p = schema.pair_usage
     stored = {(r.peer, bool(r.incoming), r.category): r.net for r in conn.execute(select(p))}
     follows = {(r.peer, bool(r.incoming), r.category): int(r.net) for r in conn.execute(text(MOVED))}

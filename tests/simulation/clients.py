@@ -277,7 +277,10 @@ class Client:
         return AskReversal(**self._key(), transfer=self.chance.choice(found)[0]) if found else None
 
     def _reviews(self) -> list[Review]:
-        found = self._transfers("source <> ?" + (" AND state = 12" if self.calm or self.chance.random() < 0.9 else ""))
+        waiting = " AND state = 12"
+        if self.calm:  # what is disputed is not for a clerk to decide
+            waiting += " AND NOT EXISTS (SELECT 1 FROM dispute WHERE about = transfer.id AND dispute.state < 11)"
+        found = self._transfers("source <> ?" + (waiting if self.calm or self.chance.random() < 0.9 else ""))
         accept = self.chance.random() < 0.7
         return [Review(source=source, id=transfer_id, accept=accept, by="clerk") for transfer_id, source in found]
 
