@@ -311,6 +311,12 @@ clawback = Table(
 Index("ix_clawback_root", clawback.c.root)
 Index("ix_clawback_parent", clawback.c.parent)
 Index("ix_clawback_transfer", clawback.c.transfer)
+Index(
+    "ix_clawback_open",
+    clawback.c.at_ms,
+    sqlite_where=text("state IN (1, 11, 21)"),
+    postgresql_where=text("state IN (1, 11, 21)"),
+)
 
 # What a clawback took from whom.
 clawback_debit = Table(

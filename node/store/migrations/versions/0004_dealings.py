@@ -119,6 +119,14 @@ def upgrade() -> None:
         sa.Column("settled", sa.Boolean(), nullable=False),
         sa.PrimaryKeyConstraint("id", "peer", "mine", name=op.f("pk_clawback")),
     )
+    op.create_index(
+        "ix_clawback_open",
+        "clawback",
+        ["at_ms"],
+        unique=False,
+        sqlite_where=sa.text("state IN (1, 11, 21)"),
+        postgresql_where=sa.text("state IN (1, 11, 21)"),
+    )
     op.create_index("ix_clawback_parent", "clawback", ["parent"], unique=False)
     op.create_index("ix_clawback_root", "clawback", ["root"], unique=False)
     op.create_index("ix_clawback_transfer", "clawback", ["transfer"], unique=False)
