@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from itertools import count
 
 from gateway.protocol.attestation import State as Attested
+from gateway.protocol.channel import Condition
 from gateway.protocol.clawback import State as Asked
-from gateway.protocol.dispute import Matter, State
+from gateway.protocol.dispute import OPEN, Matter, State
 from gateway.protocol.standing import Matter as Passage
 from gateway.protocol.standing import objection
 from gateway.protocol.transfer import State as TransferState
@@ -19,7 +20,7 @@ from gateway.protocol.values import Reason
 from node.services import attestation_end, clawing
 from node.services.clawback import knows_all
 from node.services.command import handles
-from node.services.frozen import find_transfer
+from node.services.frozen import find_transfer, release
 from node.services.office import Office
 from node.store import attestations, clawbacks, disputes
 from node.store.batch import Batch, Wishes
@@ -37,9 +38,23 @@ def _nothing(command: SweepDisputes, office: Office, wishes: Wishes) -> None:
 
 @handles(SweepDisputes, _nothing)
 def sweep(command: SweepDisputes, office: Office, batch: Batch) -> int:
-    """How many were asked for now."""
+    """How many were asked for now. What waits for a region that will not answer again is given up."""
+    for row in disputes.waiting(batch.conn):
+        channel = batch.books.channels.get(row.peer)
+        if row.is_party(office.me) and channel is not None and channel.condition is Condition.CLOSED:
+            _give_up(row, office, batch)
     rows = disputes.ended(batch.conn, office.me, (State.UPHELD, State.SETTLED))
     return sum(ask_back(row, office, batch) for row in rows)
+
+
+def _give_up(row: Stored, office: Office, batch: Batch) -> None:
+    """The other region is gone, and its channel is closed: nobody can go on, and nothing stays frozen for it."""
+    row = release(row, office, batch)
+    if row.state in OPEN:
+        row = row._replace(
+            state=State.REFUSED, reason=int(Reason.REGION_NOT_ACTIVE), pending=None, deadline=0, ended_ms=batch.now_ms
+        )
+    disputes.change(batch.conn, row)
 
 
 def ask_back(row: Stored, office: Office, batch: Batch) -> bool:

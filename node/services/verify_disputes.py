@@ -10,7 +10,7 @@ from gateway.protocol.dispute import OPEN, State
 from gateway.protocol.errors import ProtocolError
 from gateway.protocol.members import Roster
 from gateway.protocol.suite import verify
-from gateway.protocol.values import Signed
+from gateway.protocol.values import Reason, Signed
 from node.services.findings import Findings
 from node.store import disputes, schema
 from node.store.disputes import Stored
@@ -47,6 +47,8 @@ def _fault(row: Stored, steps: list[Signed], me: int, roster: Roster) -> str:
     said = (record.claimant, opening.respondent, opening.matter, opening.id, opening.region, opening.amount)
     if said != (row.opened_by, row.respondent, row.about_kind, row.about, row.whose, row.amount):
         return "its first step is about something else"
+    if row.state is State.REFUSED and row.reason == Reason.REGION_NOT_ACTIVE:
+        return ""  # the other region is gone, and the dispute was given up where it stood
     folded = (record.state, record.last, record.number + 1, record.due, record.settled)
     if folded != (row.state, row.last, row.steps, row.deadline, row.settled):
         return f"its steps come to {record.state.name}, step {record.number}; another state is stored"

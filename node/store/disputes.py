@@ -95,6 +95,13 @@ def after(
     return [_stored(row) for row in conn.execute(query)]
 
 
+def waiting(conn: Connection) -> list[Stored]:
+    """Disputes that are open, or still hold points until the source of a transfer claws them back."""
+    d = _TABLE
+    query = select(d).where(d.c.state.in_([int(state) for state in OPEN]) | d.c.hold.is_not(None))
+    return [_stored(row) for row in conn.execute(query.order_by(d.c.at_ms, d.c.id))]
+
+
 def ended(conn: Connection, whose: int, states: Collection[State]) -> list[Stored]:
     """Disputes about things of a region's own that have ended so."""
     d = _TABLE

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from gateway.protocol.bodies import dispute as bodies
+from gateway.protocol.channel import Condition
 from gateway.protocol.dispute import PAYLOAD_TYPE, Act, Matter, State, Step
 from gateway.protocol.errors import Refused
 from gateway.protocol.values import Kind, Reason, Signed
@@ -17,9 +18,11 @@ from node.services import topics
 from node.services.claim import Cause, ClaimState, end, keep
 from node.services.command import handles
 from node.services.dispute import Carry, Open
+from node.services.dispute_ends import SweepDisputes
 from node.services.office import Office
 from node.services.reversal import AskReversal
 from node.services.topics import RequestState
+from node.services.verify import verify
 from node.store import disputes, schema
 from node.store.batch import Batch, Wishes
 from tests.federation import Pair, signing_key
@@ -336,6 +339,23 @@ def test_a_disputed_claim_is_cut_down_on_both_sides_by_what_the_debtor_was_right
             (Cause.CLAWBACK, 50, ClaimState.WITHDRAWN, mine), (Cause.DISPUTE, 30, ClaimState.OPEN, mine),
         ]  # fmt: skip
     sound(three)
+
+
+@pytest.mark.parametrize("act", [Act.CONTEST, Act.CONCEDE])
+def test_nothing_stays_frozen_for_a_region_that_is_gone(three: Pair, act: Act) -> None:
+    dispute = disputed(three, moved(three))
+    says(three, B, dispute, act)
+    b = three.regions[B]
+
+    def close(_office: Office, batch: Batch) -> None:
+        batch.set_channel(replace(batch.channel(A), condition=Condition.CLOSED))
+
+    b.one(Do(close))
+    b.one(SweepDisputes())
+    assert points(b, "B") == (60, 0, 0)
+    row = at(three, B, dispute)
+    assert (row.state, row.hold) == (State.UPHELD if act is Act.CONCEDE else State.REFUSED, None)
+    assert [check.code for check in verify(b.store) if not check.ok and check.code != "channels"] == []
 
 
 def test_a_settled_claim_is_not_disputed(three: Pair) -> None:
