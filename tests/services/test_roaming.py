@@ -243,6 +243,5 @@ def test_an_authorisation_that_does_not_stand_where_the_logs_leave_it(
     t = schema.authorisation
     with two.regions[who].store.write() as conn:
         conn.execute(t.update().where(t.c.id == bytes.fromhex(found.id)).values({column: value}))
-    failing = [check for check in verify(two.regions[who].store) if not check.ok]
-    assert [check.code for check in failing] == ["authorisations"]
-    assert found.id in failing[0].detail
+    failing = {check.code: check.detail for check in verify(two.regions[who].store) if not check.ok}
+    assert found.id in failing["authorisations"]
