@@ -43,9 +43,9 @@ def founded(stores: Any = (), **terms: Any) -> Pair:
     return made
 
 
-def furnish(made: Pair) -> None:
+def furnish(made: Pair, **award: Any) -> None:
     """A's resident has 100 points; B's has none."""
-    resident(made.regions[A], "A", 100)
+    resident(made.regions[A], "A", 100, **award)
     resident(made.regions[B], "B")
 
 

@@ -10,14 +10,28 @@ from gateway.protocol.errors import Refused
 from gateway.protocol.values import Reason
 from node.services.claim import Cause
 from node.services.dispute_ends import SweepDisputes
+from node.services.expiry import Sweep
 from node.services.reversal import AskReversal
 from node.services.spend import Spend
 from node.services.verify import verify
 from node.store import guards, schema
 from tests.federation import Pair
 from tests.services.delivery import A, B, C
-from tests.services.disputing import agree, at, coordinated, disputed, later, moved, opening, says, sound, word
-from tests.services.ledger import points
+from tests.services.disputing import (
+    agree,
+    at,
+    coordinated,
+    disputed,
+    founded,
+    furnish,
+    later,
+    moved,
+    opening,
+    says,
+    sound,
+    word,
+)
+from tests.services.ledger import address, order, points, resident
 
 
 @pytest.fixture
@@ -157,3 +171,38 @@ def test_a_dispute_that_was_tampered_with_is_found(three: Pair, damage: str) -> 
         conn.exec_driver_sql(damage)
         guards.set_up(conn)
     assert [check.code for check in verify(b.store) if not check.ok] == ["disputes"]
+
+
+def test_what_moved_on_to_a_region_that_is_no_party_stays_there_and_is_owed(three: Pair) -> None:
+    transfer = moved(three)
+    b, c = three.regions[B], three.regions[C]
+    resident(c, "C")
+    b.one(order(address(c, "C"), 30, account="B"))
+    three.pump()
+    dispute = disputed(three, transfer)
+    assert points(b, "B") == (0, 30, 0)
+    says(three, B, dispute, Act.CONCEDE)
+    three.regions[A].one(SweepDisputes())
+    three.pump()
+    assert (points(b, "B"), points(c, "C")) == ((0, 0, 0), (45, 0, 0))
+    assert in_claims(three, A) == [(B, "DISPUTE", 20, True)]
+    assert in_claims(three, B) == [(A, "DISPUTE", 30, False)]
+    assert in_claims(three, C) == []
+    sound(three)
+
+
+@pytest.mark.parametrize("end", [Act.WITHDRAW, Act.CONCEDE])
+def test_what_is_frozen_does_not_expire_meanwhile(end: Act) -> None:
+    made = founded(grace_days=0)
+    furnish(made, expires=20261125)
+    transfer = moved(made)
+    dispute = disputed(made, transfer)
+    later(made, 9)
+    made.regions[B].one(Sweep(after=0))
+    assert points(made.regions[B], "B") == (0, 60, 0)
+    says(made, A if end is Act.WITHDRAW else B, dispute, end)
+    made.regions[A].one(SweepDisputes())
+    made.pump()
+    assert points(made.regions[B], "B") == ((60, 0, 0) if end is Act.WITHDRAW else (0, 0, 0))
+    assert in_claims(made, B) == []
+    sound(made)
