@@ -36,7 +36,7 @@ SAID = st.builds(
 )
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=30, deadline=None, suppress_health_check=list(HealthCheck))
 @given(steps=st.lists(SAID, max_size=12), by=st.sampled_from((A, B)))
 def test_whatever_is_said_at_once_both_sides_hold_the_same_steps(steps: list[Said], by: int) -> None:
     three = coordinated()
