@@ -24,7 +24,7 @@ from node.config import Config
 from node.errors import NotSealer
 from node.region import LocalRegion
 from node.seat import ASLEEP_S
-from node.services import doubled, founding, key_turn
+from node.services import doubled, founding, key_turn, public_agreements
 from node.services.clawing import GoOn
 from node.services.dispute_ends import SweepDisputes
 from node.services.exchange import Exchange
@@ -83,6 +83,8 @@ class Node:
             clock=_now_ms,
             random=os.urandom,
         )
+        public = config.directory / public_agreements.FOLDER
+        self.office.agreements.publish(public_agreements.read(public, config.region, roster))
         self.witness = WitnessFile(config.witness)
         several = Several(config.process) if config.process else None
         self.writer = WriterThread(Writer(self.store, self.office, self.witness, several))
