@@ -8,17 +8,18 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter as Counter_
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import NamedTuple
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 from sqlalchemy import Connection
 
+from gateway.protocol.dispute import OPEN
 from node.errors import Unavailable
 from node.services.history import outstanding
 from node.services.transfer import EventKind
-from node.store import events, positions
+from node.store import disputes, events, positions
 from node.store.claims import Total, totals
 from node.store.positions import ChannelState
 from node.web.ports import NodeLike
@@ -49,6 +50,7 @@ class Scraped(NamedTuple):
     placed: int  # outgoing transfers since the last scrape
     channels: list[ChannelState]
     claims: list[Total]
+    disputes: Mapping[tuple[int, bool], int]  # (peer, whether it is late) -> open disputes
 
 
 class Metrics:
@@ -74,6 +76,10 @@ class Metrics:
         )
         self._database = Gauge("hutong_database_up", "1 when the database could be read", registry=registry)
         self._claims = Gauge("hutong_claims", "Claims in suspense", ["peer", "cause", "state"], registry=registry)
+        self._disputes = Gauge(
+            "hutong_disputes", "Open disputes; late: whoever has the word let the deadline pass", ["peer", "late"],
+            registry=registry,
+        )  # fmt: skip
         self._doubled = Gauge(
             "hutong_doubled", "1 when another instance runs as this region: this one has stopped", registry=registry
         )
@@ -160,7 +166,11 @@ class Metrics:
         placed, newest = positions.placed_after(
             conn, self._node.office.me, _ALL if last_transfer is None else last_transfer
         )
-        return Scraped(last_event, kinds, newest, placed, positions.channels(conn), totals(conn))
+        return Scraped(last_event, kinds, newest, placed, positions.channels(conn), totals(conn), self._open(conn))
+
+    def _open(self, conn: Connection) -> Counter_[tuple[int, bool]]:
+        today = self._node.office.today(self._node.office.clock())
+        return Counter_((row.peer, row.deadline < today) for row in disputes.waiting(conn) if row.state in OPEN)
 
     def _take(self, scraped: Scraped) -> None:
         self._last_event, self._last_transfer = scraped.last_event, scraped.last_transfer
@@ -169,6 +179,9 @@ class Metrics:
             self._transfers.labels(word).inc(scraped.kinds.get(kind, 0))
         for channel in scraped.channels:
             self._channel(channel)
+        self._disputes.clear()
+        for (peer, late), found in scraped.disputes.items():
+            self._disputes.labels(peer, "yes" if late else "no").set(found)
         count: Counter_[tuple[int, int, int]] = Counter_()
         for total in scraped.claims:
             count[total.peer, total.cause, total.state] += total.claims

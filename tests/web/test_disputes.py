@@ -95,3 +95,10 @@ async def test_what_is_not_there_is_said_to_be_not_there(hangzhou: Caller, ningb
     assert (await response.json())["reason"] == "transfer_unknown"
     assert (await hangzhou.get(f"/v1/disputes/{'00' * 16}", 404))["reason"] == "not_found"
     assert (await ningbo.get("/v1/disputes"))["disputes"] == []
+
+
+async def test_a_dispute_that_waits_too_long_is_counted(hangzhou: Caller, ningbo: Caller) -> None:
+    await opened(hangzhou, ningbo)
+    assert 'hutong_disputes{late="no",peer="330200"} 1.0' in await (await hangzhou.send("GET", "/metrics")).text()
+    hangzhou.region.clock.now_ms += 7 * 86_400_000
+    assert 'hutong_disputes{late="yes",peer="330200"} 1.0' in await (await hangzhou.send("GET", "/metrics")).text()
