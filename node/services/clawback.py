@@ -201,6 +201,7 @@ def book_answer(row: Stored, original: Transfer, found: ClawedBack, office: Offi
     book = batch.system_balance(accounts.CLAWBACK, batch.books.categories[row.category])
     faces = batch.system_balance(accounts.clearing(row.peer), batch.books.categories[row.category])
     _move(row, book, faces, found.returned * original.rate_p, batch)
+    _count(row, original, found, batch)
     _owe(row, found.owed * original.rate_p, batch)
     close(row, found, batch)
     return _pack(Told(found.recovered * original.rate_p))
@@ -212,6 +213,12 @@ def _move(row: Stored, debit: int, credit: int, units: int, batch: Batch) -> Non
         booking = Booking(batch, WHAT, row.id, row.peer)
         booking.post(Phase.SINGLE, debit, credit, units)
         booking.record()
+
+
+def _count(row: Stored, original: Transfer, found: ClawedBack, batch: Batch) -> None:
+    """What came back is owed no more by the source, in what caps of agreements count."""
+    batch.usage.touch_pair(row.peer, not row.mine, original.category).net -= found.returned * original.rate_q
+    batch.usage.touch_pair(row.peer, row.mine, original.becomes).net += found.returned * original.rate_p
 
 
 def _owe(row: Stored, units: int, batch: Batch) -> None:
@@ -361,6 +368,7 @@ def hear_answer(asked: topics.Asked, heard: topics.Heard, office: Office, batch:
         book = batch.system_balance(accounts.CLAWBACK, batch.books.categories[row.category])
         faces = batch.system_balance(accounts.clearing(row.peer), batch.books.categories[row.category])
         _move(row, faces, book, found.returned * original.rate_q, batch)
+        _count(row, original, found, batch)
         _owe(row, found.owed * original.rate_q, batch)
         close(row, found, batch)
     parent = store.by_key(batch.conn, row.parent) if row.parent is not None else None

@@ -1,4 +1,4 @@
-"""Whether agreements stand as both logs say, and what regions owe each other is what transfers and purchases add up to."""
+"""Whether agreements stand as both logs say, and what regions owe each other is what moved between them."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _DECODE = {
 }
 
 # The states of a transfer tell its side: 1 to 9 at its source, 11 to 19 at its destination. Of a purchase away from
-# home only the holder keeps a hold; 2 is authorised, 11 and 12 are captured.
+# home only the holder keeps a hold; 2 is authorised, 11 and 12 are captured. A clawback of state 2 or 12 is answered.
 MOVED = """
 SELECT peer, incoming, category, CAST(sum(net) AS BIGINT) AS net FROM (
     SELECT destination AS peer, false AS incoming, category, amount AS net FROM transfer WHERE state IN (1, 2)
@@ -39,6 +39,12 @@ SELECT peer, incoming, category, CAST(sum(net) AS BIGINT) AS net FROM (
     UNION ALL SELECT holder, true, category, captured FROM authorisation WHERE hold IS NULL AND state IN (11, 12)
     UNION ALL SELECT holder, false, becomes, -(captured / rate_q * rate_p) FROM authorisation
         WHERE hold IS NULL AND state IN (11, 12)
+    UNION ALL SELECT c.peer, NOT c.mine, t.category, -(c.recovered + c.further) * t.rate_q
+        FROM clawback c JOIN transfer t ON t.id = c.transfer AND (c.mine AND t.destination = c.peer AND t.state = 2
+        OR NOT c.mine AND t.source = c.peer AND t.state = 13) WHERE c.state IN (2, 12)
+    UNION ALL SELECT c.peer, c.mine, t.becomes, (c.recovered + c.further) * t.rate_p
+        FROM clawback c JOIN transfer t ON t.id = c.transfer AND (c.mine AND t.destination = c.peer AND t.state = 2
+        OR NOT c.mine AND t.source = c.peer AND t.state = 13) WHERE c.state IN (2, 12)
 ) AS moved GROUP BY peer, incoming, category
 """
 
