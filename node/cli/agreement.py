@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -33,6 +35,10 @@ From = Annotated[
     str | None, typer.Option("--from", metavar="DATE", help=say("自何日起，缺省为今日", "From which date on; today"))
 ]
 Because = Annotated[str, typer.Option("--because", help=say("缘由", "Why"))]
+Wait = Annotated[
+    float,
+    typer.Option("--wait", min=0, help=say("等待送达对方的秒数", "Seconds to wait until the other region has it")),
+]
 Key = Annotated[str | None, typer.Option("--key", help=say("幂等键；重试时用同一个", "Idempotency key"))]
 _STATE_ZH = {
     "proposed": "待签署", "refused": "未成立", "agreed": "已签署，未到生效日", "in_force": "生效", "suspended": "暂停",
@@ -105,12 +111,15 @@ def propose(
     by: By,
     checked_by: CheckedBy,
     key: Key = None,
+    wait: Wait = 10.0,
     directory: Directory = HERE,
 ) -> Answer:
     """Refused before anybody signs where a rule is broken or points would multiply; the cycle is shown."""
     body, used = drafts.read(file), key or new_key()
     body["peer"] = region_code(str(body["peer"]))
-    return _one(Api(directory).post("agreements", **body, by=by, checked_by=checked_by, key=used), key=used)
+    api = Api(directory)
+    proposed = api.post("agreements", **body, by=by, checked_by=checked_by, key=used)
+    return _delivered(_one(proposed, key=used), api, proposed["peer"], wait)
 
 
 def listing(
@@ -123,7 +132,7 @@ def listing(
     found = Api(directory).get("agreements", peer=code, all="true" if everything else None)
     rows = [
         [
-            a["id"], a["version"], a["peer"], say(_STATE_ZH[a["state"]], word(a["state"])), _dates(a), _rates(a),
+            a["id"], a["version"], str(a["peer"]), say(_STATE_ZH[a["state"]], word(a["state"])), _dates(a), _rates(a),
             a["digest"][:16],
         ]
         for a in found["agreements"]
@@ -163,11 +172,14 @@ def show(
     return Answer(value=found, shown=[*answer.shown, *more])
 
 
-def countersign(which: Which, by: By, checked_by: CheckedBy, directory: Directory = HERE) -> Answer:
+def countersign(
+    which: Which, by: By, checked_by: CheckedBy, wait: Wait = 10.0, directory: Directory = HERE
+) -> Answer:  # fmt: skip
     """From now on it is agreed; whatever speaks against it is said, and nothing is signed."""
     api = Api(directory)
     found = _find(api, which, state="proposed")
-    return _one(api.post("agreements", found["digest"], "countersign", by=by, checked_by=checked_by))
+    signed = api.post("agreements", found["digest"], "countersign", by=by, checked_by=checked_by)
+    return _delivered(_one(signed), api, signed["peer"], wait)
 
 
 def decline(which: Which, by: By, directory: Directory = HERE) -> Answer:
@@ -215,6 +227,21 @@ def terminate(
 def _say(directory: Path, which: str, what: str, key: str | None, **body: object) -> Answer:
     api, used = Api(directory), key or new_key()
     return _one(api.post("agreements", _find(api, which)["id"], what, **body, key=used), key=used)
+
+
+def _delivered(answer: Answer, api: Api, peer: int, wait: float) -> Answer:
+    """The answer, when the other region has what was said, or with a line that says that it has not."""
+    until = time.monotonic() + wait
+    while True:
+        if not any(p["backlog"] for p in api.get("peers")["peers"] if p["code"] == peer):
+            return answer
+        if time.monotonic() >= until:
+            break
+        time.sleep(0.1)
+    waits = say(
+        f"{peer} 尚未收到，接通后自动送达。", f"{peer} has not received it yet; it is sent as soon as it can be."
+    )
+    return replace(answer, shown=[*answer.shown, waits])
 
 
 def _find(api: Api, which: str, state: str | None = None) -> dict[str, Any]:

@@ -220,14 +220,14 @@ def _done(config: Config) -> Answer:
         f"""下一步：
   1. 把 {card} 交给联邦的根密钥保管人（他们运行 hutong federation add）。
   2. 收到签好的名册后：hutong federation trust 名册.json --dir {config.directory}
-  3. 与对方地区商定 {config.terms}，两边内容相同。
-  4. hutong serve --dir {config.directory}
+  3. hutong serve --dir {config.directory}
+  4. 与各地区签订协议：hutong agreement draft --help
 {config.secrets} 中的文件请另行备份，切勿与数据库备份放在一起。""",
         f"""Next:
   1. Send {card} to the keepers of the federation's root keys (they run `hutong federation add`).
   2. When the signed roster comes back: hutong federation trust ROSTER.json --dir {config.directory}
-  3. Agree with the other regions on {config.terms}; both sides write the same.
-  4. hutong serve --dir {config.directory}
+  3. hutong serve --dir {config.directory}
+  4. Agree with each of the other regions: hutong agreement draft --help
 Keep a copy of the files in {config.secrets}, never together with a backup of the database.""",
     )
     shown = facts(

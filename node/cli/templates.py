@@ -40,7 +40,7 @@ http_listen = {http_listen}
 # 修改后运行 hutong card 并把新名片交给保管人。 After a change run `hutong card` and send the new card to the keepers.
 endpoint = {endpoint}
 
-# 互认条款文件。 The file of terms.
+# 互认条款文件，用于尚未签署协议的地区。 The file of terms, for regions with which there is no agreement.
 terms = "terms.toml"
 
 # 多个进程共用一个 PostgreSQL 时，每个进程各有自己的目录和名称。
@@ -49,7 +49,8 @@ terms = "terms.toml"
 """
 
 TERMS = """\
-# 互认条款：两边地区写入相同内容。 Terms: both regions write the same.
+# 互认条款，仅用于尚未签署协议（hutong agreement）的地区；两边写入相同内容。
+# Terms with regions with which there is no agreement (hutong agreement) yet: both write the same.
 # 任何一条改动都要同时把 version 加一。 Whoever changes anything adds one to version, on both sides.
 version = 1
 
