@@ -377,3 +377,35 @@ def test_a_reference_names_a_file_and_nobody(three: Pair, reference: str) -> Non
         three.regions[A].one(
             Open(client="c", key="k", peer=B, matter=Matter.TRANSFER, id=transfer, reference=reference)
         )
+
+
+def told(made: Pair, by: int, step: Step, *, signed_by: object = None) -> int:
+    """A region tells C of a dispute; what C answered: 0, or the reason."""
+    signed = signing_key(signed_by or step.by).sign(PAYLOAD_TYPE, bodies.encode_statement(step))
+
+    def ask(office: Office, batch: Batch) -> None:
+        topics.ask(C, Kind.DISPUTE, step.dispute, lambda redo: bodies.encode_dispute(signed, redo), office, batch)
+
+    made.regions[by].one(Do(ask))
+    made.pump()
+    with made.regions[by].store.read() as conn:
+        row = conn.execute(schema.request.select().where(schema.request.c.peer == C)).all()[-1]
+    assert row.state != RequestState.OPEN
+    return int(row.reason)
+
+
+def test_a_third_region_hears_of_a_dispute_only_from_its_parties_and_only_what_they_signed(three: Pair) -> None:
+    dispute = disputed(three, moved(three))
+    with three.regions[A].store.read() as conn:
+        first = bodies.decode_statement(disputes.steps(conn, dispute)[0])
+    assert first.opening is not None
+    opening_ = first.opening
+    stranger = replace(first, dispute=b"1" * 16, by=330400, opening=opening_)
+    assert told(three, A, stranger, signed_by=A) == Reason.DOCUMENT_INVALID
+    assert told(three, A, replace(first, dispute=b"2" * 16, by=B), signed_by=A) == Reason.DOCUMENT_INVALID
+    nobody = opening_._replace(mediator=330400, arbitrator=330400)
+    assert told(three, A, replace(first, dispute=b"3" * 16, opening=nobody)) == Reason.DOCUMENT_INVALID
+    assert told(three, A, first) == 0
+    assert told(three, B, replace(first, reference="other")) == Reason.CONFLICT_DIFFERENT_CONTENT
+    assert at(three, C, dispute).steps == 1
+    assert points(three.regions[B], "B") == (0, 60, 0)
