@@ -33,7 +33,7 @@ class Claim(Answer, frozen=True):
     no: int
     peer: int
     cause: CauseWord
-    transfer: str
+    transfer: Annotated[str, Meta(description="What it is about; of a clawback or a dispute: the id of that.")]
     category: str
     amount: int
     because: str
