@@ -33,7 +33,8 @@ def main() -> int:
     _be_quiet()
     if options.seed is not None:
         return _one(options.seed, trace=options.trace, restores=options.restores, dealings=options.dealings)
-    return _many(range(options.first, options.first + options.seeds), options.jobs, restores=options.restores, dealings=options.dealings)
+    seeds = range(options.first, options.first + options.seeds)
+    return _many(seeds, options.jobs, restores=options.restores, dealings=options.dealings)
 
 
 def _be_quiet() -> None:

@@ -211,12 +211,17 @@ DEALING: dict[Act, int] = ACTS | {_deal: 60, _command: 10, _calm: 16, _minutes: 
 """The same where regions agree, and people do more than move points."""
 
 
+DEALING_RESTORING: dict[Act, int] = RESTORING | {
+    _deal: 60, _command: 10, _backup: 3, _restore: 2, _calm: 16, _minutes: 3, _time: 1,
+}  # fmt: skip
+"""Both."""
+
+
 def run(world: World) -> None:
     """All steps, then quiet."""
     world.begin()
-    acts = RESTORING if world.restores else ACTS
-    if world.dealers:
-        acts = DEALING | (RESTORING | {_deal: 60, _command: 10, _backup: 3, _restore: 2, _calm: 16, _minutes: 3, _time: 1} if world.restores else {})
+    plain, restoring = (DEALING, DEALING_RESTORING) if world.dealers else (ACTS, RESTORING)
+    acts = restoring if world.restores else plain
     for n in range(world.steps):
         world.pass_time(world.chance.choice([1, 20, 300]))
         region = world.regions[world.chance.choice(world.codes)]

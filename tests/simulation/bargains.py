@@ -1,4 +1,4 @@
-"""What two simulated regions agree on, drawn by chance: different rates and switches in every version, the same caps."""
+"""What two simulated regions agree on, by chance: other rates and switches in every version, always the same caps."""
 
 from __future__ import annotations
 
@@ -70,11 +70,10 @@ class Bargains:
             becomes.reverse()
         p, q = self.hours[destination], self.hours[source] * chance.choice([1, 1, 1, 1, 2])
         p, q = p // gcd(p, q), q // gcd(p, q)
+        mapped = zip(MAPPED, becomes, strict=True)
         return Direction(
             on=chance.random() < 0.96,
-            rates=tuple(
-                Rate(category=c, becomes=other, p=p, q=q, derived=False) for c, other in zip(MAPPED, becomes, strict=True)
-            ),
+            rates=tuple(Rate(category=c, becomes=other, p=p, q=q, derived=False) for c, other in mapped),
             smallest=chance.choice([0, 0, 0, 2]),
             caps=self.caps[source, destination],
             relocation_months=self.months[source, destination],

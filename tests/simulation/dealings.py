@@ -45,6 +45,7 @@ def begin_dealing(world: World) -> None:
     for dealer in world.dealers.values():
         for _ in range(4):
             deals_of_residents.consent(dealer)
+            deals_of_attestations.know(dealer)
         deals_of_frauds.invent(dealer)
     world.talk()
 

@@ -65,4 +65,4 @@ def revoke(d: Dealer) -> Job | None:
     return d.say(Revoke(id=(one := d.chance.choice(found))[0], peer=one[1])) if found else None
 
 
-ACTS += [(know, 4), (share, 3), (ask, 4), (revoke, 1)]
+ACTS += [(know, 5), (share, 5), (ask, 3), (revoke, 2)]

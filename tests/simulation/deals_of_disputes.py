@@ -58,14 +58,15 @@ def step(d: Dealer) -> Job | None:
 def end_disputes(d: Dealer) -> None:
     """Whoever may ends them."""
     for id_, state, _, opened_by, respondent in _open_ones(d):
-        if d.region.code == opened_by and (State(state), Act.WITHDRAW) in MOVES:
+        gives_in = id_[0] % 2  # one of the two does
+        if d.region.code == opened_by and gives_in and (State(state), Act.WITHDRAW) in MOVES:
             d.say(Say(**d.key(), dispute=id_, act=Act.WITHDRAW))
-        elif d.region.code == respondent and d.chance.random() < 0.4:
+        elif d.region.code == respondent and not gives_in:
             d.say(Say(**d.key(), dispute=id_, act=Act.CONCEDE))
         elif state == State.ARBITRATION:
             d.say(Say(**d.key(), dispute=id_, act=d.chance.choice([Act.UPHOLD, Act.REJECT])))
     d.region.inbox.append(Job(command=SweepDisputes()))
 
 
-ACTS += [(open_, 5), (step, 14), (lambda d: d.say(SweepDisputes()), 1)]
+ACTS += [(open_, 6), (step, 22), (lambda d: d.say(SweepDisputes()), 1)]
 ENDS.append(end_disputes)

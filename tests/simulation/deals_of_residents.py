@@ -1,4 +1,4 @@
-"""Residents: consents given, withdrawn and used, for this recipient or another; penalties notified, appealed, applied."""
+"""Residents: consents given, withdrawn and used, for this recipient or another; penalties notified and applied."""
 
 from __future__ import annotations
 

@@ -69,5 +69,5 @@ def sweep(d: Dealer) -> Job:
     return d.say(SweepAuthorisations())
 
 
-ACTS += [(show_code, 14), (buy, 6), (capture, 12), (release, 2), (sweep, 3)]
+ACTS += [(show_code, 14), (buy, 6), (capture, 24), (release, 2), (sweep, 3)]
 ENDS.append(lambda d: d.region.inbox.append(Job(command=SweepAuthorisations())))

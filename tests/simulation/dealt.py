@@ -93,9 +93,7 @@ def add_up(ledger: LedgerWatch, held: Any, books: Any) -> None:
             books[clearing(p.holder), p.becomes][CAME] += p.spent[1]
     for c in clawbacks(ledger):
         books[clearing(c.peer), c.category][CAME if c.mine else LEFT] += c.returned
-    for balance, units in ledger.region.rows(
-        "SELECT p.debit, p.amount FROM dispute d JOIN posting p ON p.no = d.hold"
-    ):
+    for balance, units in ledger.region.rows("SELECT p.debit, p.amount FROM dispute d JOIN posting p ON p.no = d.hold"):
         held[balance] += units
         books[DISPUTED, ledger.balances[balance][1]][HELD] += units
 

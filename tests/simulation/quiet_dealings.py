@@ -1,21 +1,24 @@
-"""What both sides of every pair must hold alike once everything is quiet: purchases, clawbacks, agreements, disputes."""
+"""What both sides of a pair must hold alike once everything is quiet: purchases, clawbacks, agreements, disputes."""
 
 from __future__ import annotations
 
 from collections import Counter
-from itertools import combinations, permutations
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator
+from itertools import combinations, pairwise, permutations
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from gateway.protocol.agreement import NoticeKind
+from gateway.protocol.agreement import CapScope, NoticeKind
 from gateway.protocol.agreement_life import State as Agreed
 from gateway.protocol.clawback import State as Clawing
 from gateway.protocol.roaming import State as Roaming
+from gateway.protocol.values import Purpose
 from node.services.claim import Cause
 from tests.federation import CATEGORIES
 from tests.simulation import dealt
 from tests.simulation.violation import Violation
 
 if TYPE_CHECKING:
+    from tests.simulation.ledgers import LedgerWatch
     from tests.simulation.world import World
 
 ANSWERS = {Clawing.CLAWED_BACK: Clawing.TOLD, Clawing.REFUSED: Clawing.DECLINED}
@@ -32,6 +35,7 @@ def check_dealings(world: World) -> None:
     check_disputes(world)
     check_attestations(world)
     check_books(world)
+    check_caps(world)
 
 
 def check_purchases(world: World) -> None:
@@ -46,6 +50,36 @@ def check_purchases(world: World) -> None:
                     raise Violation(f"{code} alone knows the {mine.state.name} purchase {mine.id.hex()}")
             elif mine._replace(balance=None, at_ms=0) != other._replace(balance=None, at_ms=0):
                 raise Violation(f"the purchase {mine.id.hex()} is {mine} here and {other} there")
+
+
+def check_purchases_under_way(world: World) -> None:
+    """At every moment: what was captured at a counter has left home, and what ended at home is captured nowhere."""
+    known = {code: {(p.id, p.counter): p for p in dealt.purchases(ledger)} for code, ledger in world.ledgers.items()}
+    for code, found in known.items():
+        for key, at_counter in found.items():
+            home = at_counter.holder
+            if at_counter.counter != code or _has_forgotten(world, code, home):
+                continue
+            held = known[home].get(key)
+            state = held.state if held is not None else None
+            if state not in _FITS[at_counter.state] or (
+                held is not None and at_counter.state in dealt.CAPTURED and held.captured != at_counter.captured
+            ):
+                raise Violation(f"the purchase {key[0].hex()} is {at_counter} at its counter and {held} at home")
+
+
+_UNDECIDED = (None, Roaming.AUTHORISED)
+_FITS: dict[Roaming, Any] = {
+    Roaming.REQUESTED: _UNDECIDED, Roaming.AUTHORISED: {Roaming.AUTHORISED}, Roaming.REFUSED: {None},
+    Roaming.CAPTURING: {Roaming.AUTHORISED, *dealt.CAPTURED}, Roaming.RELEASING: {Roaming.AUTHORISED, Roaming.RELEASED},
+    Roaming.CAPTURED: {Roaming.CAPTURED}, Roaming.PART_CAPTURED: {Roaming.PART_CAPTURED},
+    Roaming.RELEASED: {Roaming.RELEASED}, Roaming.ENDED: {Roaming.AUTHORISED, Roaming.ENDED},
+}  # fmt: skip
+"""State at the counter -> what it can be at home."""
+
+
+def _has_forgotten(world: World, one: int, other: int) -> bool:
+    return world.regions[one].is_behind(other) or world.regions[other].is_behind(one)
 
 
 def check_clawbacks(world: World) -> None:
@@ -89,7 +123,7 @@ def check_claims(world: World) -> None:
         for peer, cause, id_, blocks, state, mine in found:
             world.count["claims"] += 1
             if (code, cause, id_, blocks, state, not mine) not in claims[peer]:
-                raise Violation(f"{code} claims {id_.hex()} ({Cause(cause).name}) of or for {peer}, which knows no such")
+                raise Violation(f"{code} claims {id_.hex()} ({Cause(cause).name}), and {peer} knows no such claim")
 
 
 def check_agreements(world: World) -> None:
@@ -150,10 +184,7 @@ def check_attestations(world: World) -> None:
     """What a region recognises was attested, and is not revoked where it was given."""
     fits = {1: (12,), 2: (12, 15), 3: (12, 15)}
     for code, peer in permutations(world.codes, 2):
-        given = {
-            id_: state
-            for id_, state in world.regions[peer].rows("SELECT id, state FROM attestation WHERE mine AND peer = ?", code)
-        }
+        given = dict(world.regions[peer].rows("SELECT id, state FROM attestation WHERE mine AND peer = ?", code))
         for id_, state in world.regions[code].rows(
             "SELECT id, state FROM attestation WHERE NOT mine AND peer = ?", peer
         ):
@@ -185,3 +216,71 @@ def check_books(world: World) -> None:
                 if ledger.total(book, category) != due[book, category]:
                     stands = ledger.total(book, category)
                     raise Violation(f"{code}: {book} of {category} is {stands}, not {due[book, category]}")
+
+
+# -- caps ------------------------------------------------------------------------------------------------------------
+
+
+class Sent(NamedTuple):
+    """What was accepted of one transfer, or captured of one purchase."""
+
+    category: str
+    amount: int
+    day: int
+    balance: int
+    relocates: bool
+
+
+def check_caps(world: World) -> None:
+    """What was accepted keeps every cap. Of pairs that began with an agreement, and regions that forgot nothing."""
+    bargains = next(iter(world.dealers.values())).bargains
+    for source, destination in permutations(world.codes, 2):
+        ledger = world.ledgers[source]
+        if ledger.restored or (min(source, destination), max(source, destination)) not in bargains.signed_first:
+            continue
+        sent = list(_sent(ledger, destination))
+        came = Counter[str]()
+        for category, amount in ledger.region.rows(_CAME, destination):
+            came[category] += amount
+        for cap in bargains.caps[source, destination]:
+            sums: Counter[Any] = Counter()
+            for each in sent:
+                sums[_counted_by(cap.scope, each, len(sums))] += each.amount
+            for key, total in sums.items():
+                total -= came[key[0]] if cap.scope == CapScope.NET_DEBIT else 0
+                if total > cap.amount:
+                    raise Violation(f"{source} sent {total} to {destination} against {cap}")
+        if bargains.months[source, destination]:
+            moved = sorted((each.balance, each.day) for each in sent if each.relocates)
+            for (one, day), (other, later) in pairwise(moved):
+                if one == other and later < day + 10_000:
+                    raise Violation(f"a resident of {source} relocated to {destination} on {day} and on {later}")
+
+
+def _counted_by(scope: int, each: Sent, number: int) -> tuple[Any, ...]:
+    """With what else it counts."""
+    return {
+        CapScope.TRANSFER: (each.category, number), CapScope.RESIDENT_DAY: (each.category, each.balance, each.day),
+        CapScope.RESIDENT_MONTH: (each.category, each.balance, each.day // 100),
+        CapScope.RESIDENT_EVER: (each.category, each.balance), CapScope.PAIR_DAY: (each.category, each.day),
+        CapScope.PAIR_MONTH: (each.category, each.day // 100), CapScope.NET_DEBIT: (each.category,),
+    }[CapScope(scope)]  # fmt: skip
+
+
+# What came the other way, in categories of this region; what takes a transfer back counts as well.
+_CAME = """
+SELECT becomes, arriving FROM transfer WHERE source = ?1 AND state = 13
+UNION ALL SELECT becomes, captured / rate_q * rate_p FROM authorisation WHERE holder = ?1 AND state IN (11, 12)
+"""
+
+
+def _sent(ledger: LedgerWatch, destination: int) -> Iterator[Sent]:
+    today = ledger.region.office.today
+    for category, amount, at_ms, balance, purpose in ledger.region.rows(
+        "SELECT category, amount, at_ms, balance, purpose FROM transfer "
+        "WHERE source = ? AND destination = ? AND state = 2 AND purpose <> 5", ledger.region.code, destination
+    ):  # fmt: skip
+        yield Sent(category, amount, today(at_ms), balance, purpose == Purpose.RELOCATION)
+    for p in dealt.purchases(ledger):
+        if p.counter == destination and p.spent[0]:
+            yield Sent(p.category, p.spent[0], today(p.at_ms), p.balance or 0, False)

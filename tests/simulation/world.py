@@ -30,6 +30,7 @@ from tests.simulation.ledgers import LedgerWatch
 from tests.simulation.logbooks import LogWatch, check_pairs
 from tests.simulation.network import Network, Packet
 from tests.simulation.quiet import check_everything
+from tests.simulation.quiet_dealings import check_purchases_under_way
 from tests.simulation.region import Job, SimRegion
 from tests.simulation.violation import Violation
 
@@ -54,10 +55,10 @@ class World:
     ) -> None:  # fmt: skip
         self.seed = seed
         self.chance = random.Random(seed)
-        self.codes = codes or CODES[: self.chance.choice([2, 2, 2, 3, 3, 4])]
+        self.codes = codes or CODES[: self.chance.choice([2, 2, 3] if dealings else [2, 2, 2, 3, 3, 4])]
         self.steps = self.chance.choice([60, 100, 160, 200] if restores else [80, 160, 240, 320])
         if dealings:
-            self.steps = self.chance.choice([60, 90, 120, 160])
+            self.steps = self.chance.choice([30, 50, 80])
         self.clock = NOW_MS
         self.log: list[str] = []
         self.invented: set[bytes] = set()  # ids of messages no service sent
@@ -83,10 +84,10 @@ class World:
         self.dealers: dict[int, Dealer] = {}
         if dealings:
             bargains = Bargains(random.Random(f"{seed} bargains"), self.codes)
-            codes, shares = list[tuple[int, str]](), list[tuple[int, Any]]()
+            shown, shares = list[tuple[int, str]](), list[tuple[int, Any]]()
             for code, region in self.regions.items():
                 chance, client = random.Random(f"{seed} dealer {code}"), self.clients[code]
-                self.dealers[code] = Dealer(region, client, chance, bargains, self.dealers, codes, shares)
+                self.dealers[code] = Dealer(region, client, chance, bargains, self.dealers, shown, shares)
         self.logs = LogWatch(self.regions)
         self.restores = restores
         self.overlap = False  # two regions were recovering at once: what both have lost is nobody's fault
@@ -244,6 +245,8 @@ class World:
             ledger.check()
         self.logs.check()
         check_pairs(self.ledgers)
+        if self.dealers:
+            check_purchases_under_way(self)
 
     def quiesce(self) -> None:
         """Faults stop; what is old is still about. Everything must settle, and then everything must agree."""
