@@ -110,12 +110,12 @@ class Play:
                 pass  # nothing there to do it with
 
 
-def lots(region: TestRegion) -> dict[int, tuple[Lot, bool]]:
-    """Every lot of a region, and whether it has anything of the fraud in it."""
+def lots(region: TestRegion, issuer: int = A, because: str = FRAUD) -> dict[int, tuple[Lot, bool]]:
+    """Every lot of a region, and whether it has anything of the activity in it."""
     columns = [schema.lot.c[name] for name in Lot.__dataclass_fields__]
     with region.store.read() as conn:
         found = [Lot(*row) for row in conn.execute(select(*columns))]
-    return {lot.no: (lot, any((p.issuer, p.because) == (A, FRAUD) for p in provenance_of(lot))) for lot in found}
+    return {lot.no: (lot, any((p.issuer, p.because) == (issuer, because) for p in provenance_of(lot))) for lot in found}
 
 
 def used(region: TestRegion) -> Counter[int]:
@@ -135,10 +135,13 @@ def used(region: TestRegion) -> Counter[int]:
     return found
 
 
-def debited(region: TestRegion) -> int:
+def debited(region: TestRegion, because: str = FRAUD) -> int:
+    """What was taken from residents for an activity."""
+    of = {(row.id, row.peer): row.because for row in all_of(region) if not row.mine}
     d = schema.clawback_debit
     with region.store.read() as conn:
-        return sum(conn.scalars(select(d.c.amount)))
+        rows = conn.execute(select(d.c.clawback, d.c.peer, d.c.amount)).all()
+    return sum(row.amount for row in rows if of[bytes(row.clawback), row.peer] == because)
 
 
 def balanced(made: Pair, rate: tuple[int, int]) -> None:
@@ -196,4 +199,41 @@ def test_wherever_fraud_went_each_region_ends_with_exactly_its_share(seed: int, 
         assert all(not lot.remaining for region in made.regions.values() for lot, bad in lots(region).values() if bad)
     for region in made.regions.values():
         region.one(Sweep())
+        assert [check for check in verify(region.store) if not check.ok] == []
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_two_activities_are_taken_back_at_once_and_neither_takes_from_the_other(seed: int) -> None:
+    play = Play(seed, (1, 1))
+    made = play.made
+    frauds = {A: FRAUD, CODES[1]: "lessons nobody gave"}
+    for code, because in frauds.items():
+        for name in NAMES:
+            award = Award(
+                client="c", key=f"{because} {name}", account=name, category="moral", amount=30, because=because
+            )
+            made.regions[code].one(award)
+    play.acts(60)
+    roots = {}
+    for code, because in frauds.items():
+        awarded = play.fraud + 90 if code == A else 90
+        roots[code] = claw(made.regions[code], because), awarded
+        play.acts(10, "look")
+    go_on(made)
+    for code, because in frauds.items():
+        started, awarded = roots[code]
+        row = began(made.regions[code], started)
+        at_home = gone = 0
+        for region in made.regions.values():
+            found = lots(region, code, because)
+            assert not any(lot.remaining for lot, bad in found.values() if bad)
+            for no, units in used(region).items():
+                lot, bad = found[no]
+                gone += units if bad else 0
+                at_home += units if bad and lot.clears_peer is None else 0
+        taken = sum(debited(region, because) for region in made.regions.values())
+        assert (row.state, row.blocks, row.blocks - taken) == (State.DONE, awarded, gone)
+        assert (row.recovered + row.further, row.owed) == (taken, gone - at_home)
+    balanced(made, (1, 1))
+    for region in made.regions.values():
         assert [check for check in verify(region.store) if not check.ok] == []
