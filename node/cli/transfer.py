@@ -49,7 +49,7 @@ def send(
     category: Annotated[str, typer.Argument(help=say("类别", "Category"))],
     amount: Annotated[str, typer.Argument(help=say("最多转出多少（最小单位）", "At most so many smallest units"))],
     purpose: Annotated[
-        str, typer.Option("--purpose", help="relocation | guest_award | activity | donation")
+        str, typer.Option("--purpose", help="relocation | guest_award | activity | donation | person_to_person")
     ] = "relocation",
     consent: Annotated[str, typer.Option("--consent", help=say("授权凭据编号", "Reference of the consent"))] = "",
     key: Key = None,

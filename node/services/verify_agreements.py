@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
@@ -18,7 +18,7 @@ from node.ledger.papers import Paper
 from node.services.findings import Findings
 from node.store import agreements, schema
 
-_DECODE = {
+_DECODE: dict[int, Callable[[bytes], Signed | Signature]] = {
     int(Kind.PROPOSE): bodies.decode_propose,
     int(Kind.NOTICE): bodies.decode_notice_body,
     int(Kind.COUNTERSIGN): bodies.decode_countersign,

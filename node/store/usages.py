@@ -127,7 +127,8 @@ class Usages:
         for no in missing:
             self._balances[no] = {}
         for balance, peer, *counted in bulk.select_in(self._conn, schema.usage, _COLUMNS, "balance", missing):
-            self._balances[balance][peer] = Usage(*counted, stored=True)
+            self._balances[balance][peer] = usage = Usage(*counted)
+            usage.stored = True
 
     def of(self, balance: int, peer: int) -> Usage | None:
         """What a balance has sent to a region; None = nothing that was counted."""
