@@ -17,6 +17,17 @@ PURPOSES = frozenset({1, 2, 3, 4})
 _LISTED = tuple(Category(code=c) for c in CATEGORIES)
 
 
+def listed() -> tuple[Category, ...]:
+    """The categories of any region."""
+    return _LISTED
+
+
+def agreed_rates(p: int, q: int, becomes: Sequence[str] = MAPPED) -> tuple[Rate, ...]:
+    """One rate for all that is mapped."""
+    mapped = zip(MAPPED, becomes, strict=True)
+    return tuple(Rate(category=c, becomes=other, p=p, q=q, derived=False) for c, other in mapped)
+
+
 @dataclass
 class Bargains:
     """What does not change in a history: what an hour is worth in each region, and what caps bound each direction.
@@ -70,10 +81,9 @@ class Bargains:
             becomes.reverse()
         p, q = self.hours[destination], self.hours[source] * chance.choice([1, 1, 1, 1, 2])
         p, q = p // gcd(p, q), q // gcd(p, q)
-        mapped = zip(MAPPED, becomes, strict=True)
         return Direction(
             on=chance.random() < 0.96,
-            rates=tuple(Rate(category=c, becomes=other, p=p, q=q, derived=False) for c, other in mapped),
+            rates=agreed_rates(p, q, becomes),
             smallest=chance.choice([0, 0, 0, 2]),
             caps=self.caps[source, destination],
             relocation_months=self.months[source, destination],

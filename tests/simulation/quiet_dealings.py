@@ -28,14 +28,19 @@ _DISPUTE = "id, opened_by, respondent, about_kind, about, whose, category, amoun
 
 def check_dealings(world: World) -> None:
     """Raises Violation."""
+    check_both_sides(world)
+    check_attestations(world)
+    check_caps(world)
+
+
+def check_both_sides(world: World) -> None:
+    """Raises Violation."""
     check_purchases(world)
     check_clawbacks(world)
     check_claims(world)
     check_agreements(world)
     check_disputes(world)
-    check_attestations(world)
     check_books(world)
-    check_caps(world)
 
 
 def check_purchases(world: World) -> None:
