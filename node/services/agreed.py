@@ -10,11 +10,12 @@ from gateway.protocol.in_force import InForce, Way, in_force
 
 _NOTHING = Dealings()
 _UNLIMITED = 1 << 63
+_LAID_OUT = 4096
 _RESIDENT = frozenset({CapScope.RESIDENT_DAY, CapScope.RESIDENT_MONTH, CapScope.RESIDENT_YEAR, CapScope.RESIDENT_EVER})
 
 
 class Agreements:
-    """Belongs to the writer's thread; others may look at it."""
+    """Changed by the writer's thread alone; others may look at it meanwhile."""
 
     def __init__(self, today: Callable[[], int]) -> None:
         """`today`: the business date now."""
@@ -23,14 +24,12 @@ class Agreements:
         self._public: tuple[Agreement, ...] = ()
         self.load({})
 
-    def _begin(self, day: int) -> None:
-        self._day, self._laid_out = day, dict[int, InForce | None]()
-        self._counts: dict[int, bool] = {}
-
     def load(self, dealings: Mapping[int, Dealings]) -> None:
         """All there is, as the tables have it."""
+        # In this order: whoever finds the new dictionaries lays out the new dealings.
         self._dealings = dict(dealings)
-        self._begin(0)
+        self._laid_out: dict[tuple[int, int], InForce | None] = {}  # by peer and business date
+        self._counts: dict[tuple[int, int], bool] = {}
         ways = [d for said in dealings.values() for v in said.agreed() for _, _, d in v.agreement.directions()]
         self._counting = any(d.relocation_months or _RESIDENT & {cap.scope for cap in d.caps} for d in ways)
         self._cooling = any(d.cooling_off_hours for d in ways)
@@ -56,12 +55,14 @@ class Agreements:
     def by(self, peer: int, day: int | None = None) -> InForce | None:
         """What counts with a peer on a business date (today); None where the two never agreed on anything."""
         day = self._today() if day is None else day
-        if day != self._day:
-            self._begin(day)
+        laid_out, key = self._laid_out, (peer, day)
         try:
-            return self._laid_out[peer]
+            return laid_out[key]
         except KeyError:
-            found = self._laid_out[peer] = in_force(self._dealings[peer], day) if peer in self._dealings else None
+            dealings = self._dealings.get(peer)
+            if len(laid_out) >= _LAID_OUT:
+                laid_out.clear()  # of days that are over
+            found = laid_out[key] = in_force(dealings, day) if dealings is not None else None
             return found
 
     def known(self) -> Iterator[Agreement]:
@@ -77,11 +78,14 @@ class Agreements:
 
     def counts(self, source: int, peer: int, day: int) -> bool:
         """Whether what each resident of this region, the source, sends to a peer is counted on a business date."""
-        if day == self._day and peer in self._counts:  # asked twice for every transfer
-            return self._counts[peer]
+        counted, key = self._counts, (peer, day)
+        if key in counted:  # asked twice for every transfer
+            return counted[key]
         found = self.by(peer, day)
         way = found.now.get(source) if found is not None else None
-        known = self._counts[peer] = way is not None and counts(way)
+        if len(counted) >= _LAID_OUT:
+            counted.clear()
+        known = counted[key] = way is not None and counts(way)
         return known
 
     @property

@@ -308,7 +308,8 @@ class Doing:
         if transfer.purpose == Purpose.REVERSAL:
             original = batch.transfers[said.cites, office.me]
             return reversal.book_return(transfer, original, said, at, m.number, batch)
-        terms = office.terms_for(self._peer, office.me, transfer.category)
+        way = (self._peer, office.me, transfer.category)
+        terms = office.terms_for(*way, said.terms_version) or office.terms_for(*way)
         account = self._account(m.record.account)
         if account is None:
             account = offers.receiver(self._peer, said, batch)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import Connection, Row, func, select
+from sqlalchemy import Connection, Row, func, select, text
 
 from gateway.protocol import codec
 from gateway.protocol.agreement_life import Dealings, Noted, State, Version
@@ -94,12 +94,12 @@ def _next(conn: Connection, table: Any) -> int:
     return int(conn.scalar(select(func.max(table.c.no))) or 0) + 1
 
 
+_STAMP = text("""
+SELECT (SELECT count(*) FROM agreement), (SELECT coalesce(sum(state), 0) FROM agreement),
+    (SELECT count(*) FROM notice), (SELECT count(*) FROM notice WHERE refused)
+""")
+
+
 def stamp(conn: Connection) -> tuple[int, ...]:
     """What grows with every change of any of them: rows are only added, and their states only rise."""
-    a, n = schema.agreement, schema.notice
-    state = conn.execute(select(func.count(), func.coalesce(func.sum(a.c.state), 0)).select_from(a)).one()
-    notices, refused = (
-        conn.scalar(select(func.count()).select_from(n)),
-        conn.scalar(select(func.count()).select_from(n).where(n.c.refused.is_(True))),
-    )
-    return int(state[0]), int(state[1]), int(notices or 0), int(refused or 0)
+    return tuple(map(int, conn.execute(_STAMP).one()))
