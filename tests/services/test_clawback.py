@@ -148,3 +148,18 @@ def test_a_block_made_of_two_lots_is_rounded_down(regions: Regions) -> None:
     row = began(a, started)
     assert (row.state, row.blocks, row.recovered, row.further, row.owed) == (State.DONE, 4, 0, 3, 0)
     assert points(b, "x") == (2, 0, 0)
+
+
+def test_what_is_part_of_a_block_stays_with_the_resident(regions: Regions) -> None:
+    made = regions(rate=(3, 1))
+    a, b = made.regions[A], made.regions[B]
+    resident(a, "x", 10, because=FRAUD)
+    resident(b, "x")
+    move(made, A, B, "x", 10)
+    made.pump()
+    spend(b, "x", 1)
+    started = claw(a)
+    made.pump()
+    row = began(a, started)
+    assert (row.further, row.owed, points(b, "x")) == (9, 1, (2, 0, 0))
+    assert (claims(a), claims(b)) == ([(B, False, "moral", 1)], [(A, True, "moral", 3)])

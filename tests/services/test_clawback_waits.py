@@ -48,7 +48,7 @@ def test_what_comes_back_to_an_expired_lot_is_taken_too(regions: Regions) -> Non
     resident(b, "x")
     placed = move(made, A, B, "x", 60)
     made.pump()
-    a.clock.now_ms += 5 * DAY_MS
+    a.clock.now_ms += 10 * DAY_MS
     a.one(Cancel(id=bytes.fromhex(placed.id)))
     made.pump()
     assert points(a, "x") == (100, 0, 0)
