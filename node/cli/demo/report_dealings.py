@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from typing import Any
 
 from rich.table import Table
-from rich.text import Text
 
 from node.cli.demo.agreeing import AMENDED
 from node.cli.demo.cast import HANGZHOU, JIAXING, MINUTES, STARS, SWINDLERS, TRIPS, WORTH
@@ -55,22 +54,21 @@ def _agreements(story: Story, outcome: Outcome) -> Table:
     for (a, b), versions in story.agreed.versions.items():
         for v in versions:
             terms = v["terms"]
-            newest = v is versions[-1]
+            replaced = v is not versions[-1]
             rows.append(
                 [
                     f"{name_of(a)}–{name_of(b)}" if v is versions[0] else "",
                     f"{_an_hour(terms['ours'])} : {_an_hour(terms['theirs'])}",
                     *(_rate(terms[way], "moral") for way in ("out", "into")),
                     *(_rate(terms[way], "culture") for way in ("out", "into")),
-                    v["version"], v["digest"][:12],
-                    Text("=", style="green") if newest else Text(
-                        say(f"旧版，其上办结 {_pinned(outcome)} 笔", f"old; {_pinned(outcome)} finished under it")
-                    ),
+                    v["version"],
+                    v["digest"][:12],
+                    say(f"已修订，{_pinned(outcome)} 笔", f"{_pinned(outcome)} after that") if replaced else "",
                 ]
-            )  # fmt: skip
+            )
     columns = [
-        say("协议", "Agreement"), say("每小时积分", "Points an hour"), say("道德 →", "Moral →"), "←",
-        say("文化 →", "Culture →"), "←", say("版本", "Version"), say("文本摘要（两边）", "Document, both sides"), "",
+        say("协议", "Agreement"), say("每小时", "Points/h"), say("道德 →", "Moral →"), "←", say("文化 →", "Culture →"),
+        "←", say("版本", "No"), say("文本摘要", "Document"), say("此后办结", "Finished"),
     ]  # fmt: skip
     title = say("六份协议，双方签署，一份中途修订", "Six agreements, signed by both; one amended on the way")
     return right(table(title, columns, rows), 2, 3, 4, 5)
@@ -87,8 +85,8 @@ def _rate(way: dict[str, Any], category: str) -> str:
 def _trips(story: Story) -> Table:
     states = {
         "captured": say("全部请款", "all captured"),
-        "part_captured": say("部分请款，余额退回", "a part captured, the rest is back"),
-        "released": say("未兑换，全部退回", "released, all of it is back"),
+        "part_captured": say("部分请款，余额退回", "part captured, rest is back"),
+        "released": say("未兑换，全部退回", "released, all is back"),
     }
     rows: list[list[object]] = [
         [
@@ -102,7 +100,7 @@ def _trips(story: Story) -> Table:
     ]
     columns = [
         say("归属地 → 收银地", "Home → counter"), say("预授权", "Authorised"), say("请款", "Captured"),
-        say("结果", "Outcome"), say("授权毫秒", "Authorised in ms"),
+        say("结果", "Outcome"), say("授权毫秒", "ms"),
     ]  # fmt: skip
     title = say("异地兑换：归属地积分 = 收银地积分", "Redeemed away from home: points there = points at the counter")
     return right(table(title, columns, rows), 1, 2)
