@@ -96,7 +96,7 @@ def _check(frame: Frame, offer: Offer, peer: int, office: Office, batch: Batch) 
     found = office.agreements.by(peer, batch.today)
     if found is not None:
         return _check_agreed(found, frame, offer, peer, office, batch)
-    terms = office.terms_for(peer, office.me, frame.category)
+    terms = office.terms_for(peer, office.me, frame.category, day=batch.today)
     check_terms(frame, offer, terms)
     assert terms is not None
     if frame.becomes not in batch.books.categories:

@@ -167,9 +167,9 @@ def _require_passage(office: Office, peer: int, matter: Matter, today: int) -> N
     raise Refused(found.reason, f"region {peer} is {region.status.name.lower()}")
 
 
-def agreed_terms(office: Office, destination: int, category: str, purpose: int) -> Terms:
-    """The terms under which a category leaves for a region. Raises Refused."""
-    terms = office.terms_for(office.me, destination, category)
+def agreed_terms(office: Office, destination: int, category: str, purpose: int, day: int | None = None) -> Terms:
+    """The terms under which a category leaves for a region on a business date (today). Raises Refused."""
+    terms = office.terms_for(office.me, destination, category, day=day)
     if terms is None:
         raise Refused(Reason.CATEGORY_NOT_MAPPED, f"no terms turn {category!r} into a category of {destination}")
     # What an agreement allows is for :mod:`node.services.judging` to say, with everything else it has against it.
@@ -191,7 +191,7 @@ def _hold(command: Order, transfer_id: bytes, digest: bytes, office: Office, bat
     if not forced and batch.passages.get(to.region) is not office.roster:
         check_destination(office, to.region, batch.today)
         batch.passages[to.region] = office.roster
-    terms = agreed_terms(office, to.region, command.category, command.purpose)
+    terms = agreed_terms(office, to.region, command.category, command.purpose, batch.today)
     conversion = convert(command.amount, terms.rate_p, terms.rate_q)
     history.check_debit(batch, office, conversion.leaving, forced=forced)
     wanted = Wanted(command.account, command.category, command.amount, int(command.purpose), bool(command.consent))
