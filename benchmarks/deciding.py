@@ -16,13 +16,13 @@ from rich.console import Console
 
 from benchmarks.figures import Figure, figure, machine, print_table
 from benchmarks.gates import GATES
-from gateway.protocol.agreement import Agreement, Cap, CapScope, Category, Direction, Rate
-from gateway.protocol.agreement_life import Dealings, Said, countersign, hear, sign
-from gateway.protocol.in_force import InForce, in_force
+from gateway.protocol.agreement.document import Agreement, Cap, CapScope, Category, Direction, Rate
+from gateway.protocol.agreement.in_force import InForce, in_force
+from gateway.protocol.agreement.life import Dealings, Said, countersign, hear, sign
+from gateway.protocol.agreement.verdict import Consent, Facts, judge
 from gateway.protocol.suite import SigningKey
 from gateway.protocol.transfer import Source, cut_blocks
 from gateway.protocol.values import Kind, Provenance
-from gateway.protocol.verdict import Consent, Facts, judge
 
 CATEGORIES, LOTS, DECISIONS = 12, 20, 5_000
 TODAY = 20260601

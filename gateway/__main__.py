@@ -14,8 +14,9 @@ from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
-from gateway.protocol import bundles, codec, contradictions, credential, documents, limits
-from gateway.protocol.credential_checks import verify_credential
+from gateway.protocol import bundles, codec, contradictions, documents, limits
+from gateway.protocol.credential import document as credential
+from gateway.protocol.credential.checks import verify_credential
 from gateway.protocol.documents import Document
 from gateway.protocol.errors import ProtocolError
 from gateway.protocol.exhibits import ForkEvidence, FrameProof, ReceiptEvidence, RepairProof, TransferProof

@@ -24,14 +24,17 @@ from node.config import Config
 from node.errors import NotSealer
 from node.region import LocalRegion
 from node.seat import ASLEEP_S
-from node.services import doubled, founding, key_turn, public_agreements
-from node.services.clawing import GoOn
-from node.services.dispute_ends import SweepDisputes
+from node.services import founding
+from node.services.agreement import public as public_agreements
+from node.services.clawback.orders import GoOn
+from node.services.dispute.ends import SweepDisputes
 from node.services.exchange import Exchange
 from node.services.expiry import Sweep
+from node.services.keys import doubled
+from node.services.keys import turn as key_turn
+from node.services.keys.revocation import JudgeKeys
 from node.services.office import Office
-from node.services.revocation import JudgeKeys
-from node.services.roaming_ends import SweepAuthorisations
+from node.services.roaming.ends import SweepAuthorisations
 from node.services.several import Several
 from node.services.writer import Writer, WriterThread
 from node.store import clawbacks, processes

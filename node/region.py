@@ -26,11 +26,11 @@ from node.errors import NodeError
 from node.services import founding, resolution
 from node.services.asking import Asking
 from node.services.exchange import Exchange
+from node.services.forks.repair import SayRepair
 from node.services.handshake import Begin, Hear, HearReceipt
+from node.services.keys.revocation import JudgeKeys
 from node.services.office import Office
 from node.services.receive import Receive
-from node.services.repair import SayRepair
-from node.services.revocation import JudgeKeys
 from node.services.writer import WriterThread
 from node.store import bulk, schema
 from node.store.engine import Store

@@ -14,7 +14,7 @@ from enum import IntEnum
 from typing import NamedTuple
 
 from gateway.protocol import limits, suite
-from gateway.protocol.agreement import Agreement, Direction, Feature
+from gateway.protocol.agreement.document import Agreement, Direction, Feature
 from gateway.protocol.bodies import attestation as bodies
 from gateway.protocol.bodies.attestation import PAYLOAD_TYPE, Attestation, Fact, FactKind, RevocationCause
 from gateway.protocol.errors import Malformed, OwnFault, Refused, Unauthentic

@@ -225,7 +225,7 @@ def _write(path: Path, content: str) -> None:
 
 def _rosters(api: Api) -> str:
     from gateway.protocol import documents
-    from node.services.evidence import rosters
+    from node.services.forks.evidence import rosters
     from node.store.engine import open_store
 
     store = open_store(api.config.database)

@@ -45,8 +45,8 @@ def backup(
     directory: Directory = HERE,
 ) -> Answer:
     """Without FILE it goes into `backups/` of the region's directory, under a name with time and commit."""
-    from node.services import backup as backups
-    from node.services import base_backup
+    from node.services.backup import base as base_backup
+    from node.services.backup import online as backups
     from node.store.engine import open_store
 
     config = load(directory)
@@ -82,7 +82,7 @@ def backup(
 
 def default_name(config: Config, now_ms: int, is_sqlite: bool) -> Path:
     """A name that sorts by time and says whose it is."""
-    from node.services.backup import DIRECTORY
+    from node.services.backup.online import DIRECTORY
 
     at = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(now_ms / 1000))
     return (config.directory / DIRECTORY / f"{config.region}-{at}{'.sqlite' if is_sqlite else ''}").absolute()

@@ -23,7 +23,7 @@ from node.cli.words import say
 from node.config import Config, load, load_secrets, load_terms
 
 if TYPE_CHECKING:
-    from node.services.drill import Verdict
+    from node.services.backup.drill import Verdict
     from node.services.office import Office
     from node.store.engine import Store
 
@@ -105,7 +105,9 @@ def _copy(
     config: Config, live: Store, place: Path, file: Path | None, work_s: float, programs: Path | None
 ) -> Iterator[Store]:
     """A restored copy, open. Whatever runs for it has ended at the end."""
-    from node.services import backup, base_backup, restore
+    from node.services.backup import base as base_backup
+    from node.services.backup import online as backup
+    from node.services.backup import restore
     from node.store.engine import open_store
     from node.store.migrate import migrate
     from node.witness import WitnessFile
@@ -161,8 +163,8 @@ def _work(seconds: float) -> None:
 
 def _recover(api: Api, config: Config, live: Store, store: Store, office: Office) -> Answer:
     from gateway.protocol.values import Status
-    from node.services.drill import Copy, Extent, compare, examine, local_only
-    from node.services.verify import verify
+    from node.services.backup.drill import Copy, Extent, compare, examine, local_only
+    from node.services.verify.run import verify
 
     copy = Copy(store, live, office)
     before, now = examine(store, office), examine(live, office)

@@ -14,8 +14,8 @@ from node.cli.words import say
 from node.config import Config
 
 if TYPE_CHECKING:
-    from node.services.drill import LocalOnly, State, Verdict
-    from node.services.verify import Check
+    from node.services.backup.drill import LocalOnly, State, Verdict
+    from node.services.verify.run import Check
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

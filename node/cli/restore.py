@@ -19,7 +19,7 @@ from node.errors import BadInput
 from node.lock import hold
 
 if TYPE_CHECKING:
-    from node.services.backup import Manifest
+    from node.services.backup.online import Manifest
     from node.witness import WitnessFile
 
 
@@ -38,8 +38,8 @@ def restore(
     directory: Directory = HERE,
 ) -> Answer:
     """Refuses while the node runs, and a backup that is damaged, another region's, or of an abandoned history."""
-    from node.services import backup as backups
-    from node.services import restore as restoring
+    from node.services.backup import online as backups
+    from node.services.backup import restore as restoring
     from node.witness import WitnessFile
 
     config = load(directory)
@@ -74,7 +74,7 @@ def restore(
 
 
 def _put_in_place(file: Path, manifest: Manifest, database: Path) -> Path | None:
-    from node.services import restore as restoring
+    from node.services.backup import restore as restoring
 
     suffix = time.strftime(".before-restore-%Y%m%dT%H%M%SZ", time.gmtime())
     with progress(say("核对备份", "Checking the backup"), None) as bar:
@@ -92,8 +92,8 @@ def _put_in_place(file: Path, manifest: Manifest, database: Path) -> Path | None
 
 
 def _judge(config: Config, kept: WitnessFile, manifest: Manifest, file: Path) -> str:
-    from node.services import restore as restoring
-    from node.services.backup import DIRECTORY
+    from node.services.backup import restore as restoring
+    from node.services.backup.online import DIRECTORY
 
     if kept.kept is None:
         note(
@@ -156,7 +156,7 @@ def _next(config: Config, cause: str) -> list[RenderableType]:
 
 def _postgresql(config: Config, manifest: Manifest, file: Path, cause: str) -> Answer:
     """The server and its data directory are not this program's: the backup is checked, the steps are told."""
-    from node.services import base_backup
+    from node.services.backup import base as base_backup
 
     with progress(say("核对备份", "Checking the backup"), None) as bar:
         base_backup.check(file, manifest, lambda done, total: bar.update(bar.task_ids[0], completed=done, total=total))

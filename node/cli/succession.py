@@ -23,7 +23,7 @@ from node.config import Config, load, load_secrets
 from node.errors import BadFile
 from node.services import founding
 from node.services.resolution import final_logs, held_by
-from node.services.verify import open_copy
+from node.services.verify.run import open_copy
 from node.store.engine import open_store
 from node.text_file import read_text
 

@@ -32,8 +32,8 @@ def verify(
     directory: Directory = HERE,
 ) -> Answer:
     """Only reads; the region may be running."""
-    from node.services.verify import holds, open_copy
-    from node.services.verify import verify as examine
+    from node.services.verify.run import holds, open_copy
+    from node.services.verify.run import verify as examine
     from node.store.engine import open_store
 
     store = open_copy(file) if file is not None else open_store(load(directory).database)

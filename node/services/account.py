@@ -8,9 +8,9 @@ from gateway.protocol.errors import Refused
 from gateway.protocol.values import Reason
 from node.ledger.accounts import AccountKind, AccountState
 from node.ledger.journal import Opened
-from node.services import history
 from node.services.command import account_of, handles
 from node.services.office import Office
+from node.services.recovery import history
 from node.store.batch import Batch, Wishes
 
 

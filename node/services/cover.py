@@ -5,16 +5,16 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import NamedTuple
 
+from gateway.protocol.agreement.in_force import InForce, Way
 from gateway.protocol.errors import Refused
-from gateway.protocol.in_force import InForce, Way
 from gateway.protocol.transfer import Terms
 from gateway.protocol.values import Reason
 from node.ledger.accounts import AccountState
 from node.ledger.lots import Lot, choose
-from node.services import judging
-from node.services.advance import choose_or_advance
+from node.services.agreement import judging
 from node.services.command import account_of, category_of
 from node.services.office import Office
+from node.services.recovery.advance import choose_or_advance
 from node.store.batch import Account, Batch
 
 

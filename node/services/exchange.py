@@ -37,13 +37,13 @@ from gateway.protocol.values import (
     Stale,
     Standing,
 )
-from node.services import redo
+from node.services.forks.repair import HearRepair
 from node.services.handshake import Begin, Hear, HearReceipt
-from node.services.merge import Returned
 from node.services.office import Office
-from node.services.page import GivenBack
 from node.services.receive import Receive, parse_body
-from node.services.repair import HearRepair
+from node.services.recovery import redo
+from node.services.recovery.merge import Returned
+from node.services.recovery.page import GivenBack
 from node.services.sending import Sending
 from node.store.engine import Store
 

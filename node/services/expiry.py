@@ -10,9 +10,9 @@ from node.ledger import journal
 from node.ledger.accounts import BREAKAGE
 from node.ledger.lots import Lot, expiry_id, is_clear
 from node.ledger.postings import Phase
-from node.services import history
 from node.services.command import handles
 from node.services.office import Office
+from node.services.recovery import history
 from node.store import schema
 from node.store.batch import Batch, Wishes
 

@@ -23,9 +23,12 @@ from gateway.protocol.values import (
     Stale,
     Standing,
 )
-from node.services import doubled, evidence, merge, page, seal
+from node.services import seal
 from node.services.command import handles
+from node.services.forks import evidence
+from node.services.keys import doubled
 from node.services.office import Office
+from node.services.recovery import merge, page
 from node.store import bulk, schema
 from node.store.batch import Batch, Wishes
 

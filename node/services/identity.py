@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from sqlalchemy import Connection, select
 
 from gateway.protocol import codec, identity
-from gateway.protocol.in_force import InForce
+from gateway.protocol.agreement.in_force import InForce
 from gateway.protocol.transfer import State
 from node.services.office import Office
 from node.store import logs, schema

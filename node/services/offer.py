@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import msgspec
 
 from gateway.protocol import codec
+from gateway.protocol.agreement.in_force import InForce, arriving_expiry
 from gateway.protocol.errors import Malformed, Refused
-from gateway.protocol.in_force import InForce, arriving_expiry
 from gateway.protocol.standing import Matter, objection
 from gateway.protocol.transfer import (
     NEVER,
@@ -27,10 +27,12 @@ from node.ledger.accounts import AccountState, clearing
 from node.ledger.lots import UNSEALED, Lot, pack_further
 from node.ledger.postings import Phase
 from node.ledger.transfers import Transfer
-from node.services import history, identity, judging, reply, reversal
+from node.services import identity, reply, reversal
+from node.services.agreement import judging
 from node.services.command import handles
-from node.services.frozen import check_free
+from node.services.dispute.frozen import check_free
 from node.services.office import Office
+from node.services.recovery import history
 from node.services.transfer import EventKind, Placed, placed
 from node.store import logs
 from node.store.batch import Account, Batch, Wishes

@@ -14,13 +14,13 @@ from dataclasses import dataclass, field
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from gateway.protocol import limits
-from gateway.protocol.in_force import terms_of
+from gateway.protocol.agreement.in_force import terms_of
 from gateway.protocol.members import Roster
 from gateway.protocol.suite import SigningKey
 from gateway.protocol.transfer import Terms
 from gateway.protocol.values import Log
-from node.services.agreed import Agreements
-from node.services.key_turn import KeyTurn
+from node.services.agreement.agreed import Agreements
+from node.services.keys.turn import KeyTurn
 
 _DAY_MS = 86_400_000
 _IDS_REMEMBERED = 8192

@@ -20,10 +20,10 @@ from node.errors import BadInput, SamePerson
 from node.ledger.accounts import PENALTY
 from node.ledger.lots import Lot, add_days, choose, is_clear
 from node.ledger.postings import Phase
-from node.services import history
 from node.services.booking import Booking
 from node.services.command import account_of, category_of, handles, once, wish_once
 from node.services.office import Office, digest_of
+from node.services.recovery import history
 from node.store import bulk, schema
 from node.store.batch import Batch, Wishes
 from node.store.penalties import PenaltyRow

@@ -18,8 +18,9 @@ from gateway.protocol.transfer import State
 from gateway.protocol.values import Ask, Draft, Frame, Gap, Head, Kind, NotReady, Offer, Reason, Receipt, Stale
 from node.ledger import journal
 from node.ledger.transfers import Transfer
-from node.services import evidence, offer, reversal, topics, transfer
+from node.services import offer, reversal, topics, transfer
 from node.services.command import handles
+from node.services.forks import evidence
 from node.services.office import Office
 from node.store import bulk, logs, schema
 from node.store.batch import Batch, Wishes

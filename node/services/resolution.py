@@ -20,10 +20,11 @@ from gateway.protocol.values import Kind, Reason
 from node.errors import BadInput
 from node.ledger import journal
 from node.ledger.transfers import Transfer
-from node.services import offer, reversal, roaming_ends, seal
+from node.services import offer, reversal, seal
 from node.services.claim import Cause, raise_claim
 from node.services.command import handles
 from node.services.office import Office
+from node.services.roaming import ends as roaming_ends
 from node.services.transfer import settle
 from node.store import schema
 from node.store.batch import Batch, Wishes

@@ -23,10 +23,12 @@ from node.ledger.accounts import AccountState, clearing
 from node.ledger.lots import Lot, is_clear, provenance_of
 from node.ledger.postings import Phase
 from node.ledger.transfers import Transfer
-from node.services import history, judging, reply
+from node.services import reply
+from node.services.agreement import judging
 from node.services.command import handles, once, wish_once
-from node.services.frozen import check_free
+from node.services.dispute.frozen import check_free
 from node.services.office import Office, digest_of
+from node.services.recovery import history
 from node.services.transfer import EventKind, check_status, hold
 from node.store import bulk, clawbacks, schema
 from node.store.batch import Batch, Wishes

@@ -22,13 +22,13 @@ from gateway.protocol.values import NO_EPOCH
 from node import witness
 from node.errors import NotSealer
 from node.services.command import handles
+from node.services.forks.repair import Agree, HearRepair, SayRepair
 from node.services.handshake import Begin, Hear, HearReceipt
-from node.services.merge import Returned
+from node.services.keys.revocation import JudgeKeys
 from node.services.office import Office
 from node.services.receive import Receive
-from node.services.repair import Agree, HearRepair, SayRepair
+from node.services.recovery.merge import Returned
 from node.services.resolution import Close, Resolve
-from node.services.revocation import JudgeKeys
 from node.store import following, processes
 from node.store.batch import Batch, Wishes
 from node.store.books import Books

@@ -11,10 +11,10 @@ from gateway.protocol.values import Reason
 from node.ledger.accounts import REDEEMED, AccountState
 from node.ledger.journal import Spent
 from node.ledger.postings import Phase
-from node.services import history
-from node.services.advance import choose_or_advance
 from node.services.command import account_of, category_of, handles, once, wish_once
 from node.services.office import Office, digest_of
+from node.services.recovery import history
+from node.services.recovery.advance import choose_or_advance
 from node.store.batch import Batch, Wishes
 
 

@@ -17,10 +17,12 @@ from node.ledger.accounts import clearing
 from node.ledger.lots import Lot, add_days, is_return, provenance_of
 from node.ledger.postings import Phase
 from node.ledger.transfers import Transfer
-from node.services import consent, history, identity, judging, penalty
+from node.services import consent, identity, penalty
+from node.services.agreement import judging
 from node.services.command import freeze, handles
 from node.services.cover import Wanted, cover
 from node.services.office import Office, digest_of
+from node.services.recovery import history
 from node.store.batch import Batch, Wishes
 
 GRACE_DAYS = 30
@@ -172,7 +174,7 @@ def agreed_terms(office: Office, destination: int, category: str, purpose: int, 
     terms = office.terms_for(office.me, destination, category, day=day)
     if terms is None:
         raise Refused(Reason.CATEGORY_NOT_MAPPED, f"no terms turn {category!r} into a category of {destination}")
-    # What an agreement allows is for :mod:`node.services.judging` to say, with everything else it has against it.
+    # What an agreement allows is for agreement.judging to say, with everything else it has against it.
     if purpose not in terms.purposes and office.agreements.by(destination) is None:
         raise Refused(Reason.PURPOSE_NOT_ALLOWED, f"the terms with {destination} do not allow this purpose")
     return terms

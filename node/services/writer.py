@@ -26,11 +26,13 @@ from gateway.protocol import limits
 from gateway.protocol.channel import Channel
 from gateway.protocol.errors import PeerFault, Refused
 from node.errors import BadInput, DatabaseGone, Recovering, Unavailable
-from node.services import doubled, history, receive, registered, seal
+from node.services import receive, registered, seal
 from node.services.command import HANDLERS
+from node.services.keys import doubled
 from node.services.office import Office
+from node.services.recovery import history
+from node.services.recovery.watch import Watch, check_count
 from node.services.several import Several
-from node.services.watch import Watch, check_count
 from node.store import agreements
 from node.store import books as bookkeeping
 from node.store import history as counting

@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import Connection, Row, func, select, text
 
 from gateway.protocol import codec
-from gateway.protocol.agreement_life import Dealings, Noted, State, Version
+from gateway.protocol.agreement.life import Dealings, Noted, State, Version
 from gateway.protocol.bodies.agreement import decode_agreement, decode_notice
 from node.store import bulk, schema
 

@@ -7,8 +7,8 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
 
-from gateway.protocol import rates
-from gateway.protocol.agreement import (
+from gateway.protocol.agreement import rates
+from gateway.protocol.agreement.document import (
     Agreement,
     Cap,
     CapScope,

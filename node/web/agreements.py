@@ -8,14 +8,14 @@ from typing import Annotated, Any, Literal
 from aiohttp import web
 from msgspec import Meta
 
-from gateway.protocol import agreement_life as life
 from gateway.protocol import documents
-from gateway.protocol.agreement import NoticeKind
-from gateway.protocol.agreement_life import State, Version
+from gateway.protocol.agreement import life
+from gateway.protocol.agreement.document import NoticeKind
+from gateway.protocol.agreement.life import State, Version
 from gateway.protocol.errors import Refused
-from node.services import agreement as service
-from node.services import agreement_heard
-from node.services.agreement import Countersign, Decline, GiveNotice, Propose, Shown
+from node.services.agreement import heard as agreement_heard
+from node.services.agreement import signing as service
+from node.services.agreement.signing import Countersign, Decline, GiveNotice, Propose, Shown
 from node.web import agreement_terms
 from node.web.agreement_terms import AgreementTerms
 from node.web.answers import Answer

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 from msgspec import Meta
 
 from gateway.protocol.limits import AMOUNT_MAX
-from node.services.share import MINUTES, MINUTES_MOST
+from node.services.attestation.share import MINUTES, MINUTES_MOST
 from node.web.answers import Answer
 from node.web.requests import Address, Key, Name, Region, Request, Text
 from node.web.words import EvidenceWord

@@ -10,12 +10,12 @@ from sqlalchemy import Connection
 from gateway.protocol.attestation import FactKind, RevocationCause, State, holds
 from gateway.protocol.dispute import Matter
 from gateway.protocol.values import Reason
-from node.services import credential
-from node.services.attestation import AskAttestation, AttestationAsked
-from node.services.attestation_end import Revoke, RevokeAnswer, attested
-from node.services.credential import CredentialAnswer, IssueCredential
-from node.services.fact import FactAnswer, PutFact, WithdrawFact
-from node.services.share import NewShare, ShareAnswer
+from node.services.attestation import credential
+from node.services.attestation.attesting import AskAttestation, AttestationAsked
+from node.services.attestation.credential import CredentialAnswer, IssueCredential
+from node.services.attestation.ends import Revoke, RevokeAnswer, attested
+from node.services.attestation.fact import FactAnswer, PutFact, WithdrawFact
+from node.services.attestation.share import NewShare, ShareAnswer
 from node.store import attestations as query
 from node.store import disputes
 from node.store.attestations import AttestationRow, RecognitionRow

@@ -10,7 +10,7 @@ from msgspec import Meta
 from sqlalchemy import Connection
 
 from gateway.protocol.clawback import Cause, State
-from node.services.clawing import ClaimTransfer, StartClawback, Started
+from node.services.clawback.orders import ClaimTransfer, StartClawback, Started
 from node.store import clawbacks as query
 from node.store.clawbacks import Stored
 from node.web import limits

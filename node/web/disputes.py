@@ -15,7 +15,7 @@ from gateway.protocol.bodies import dispute as bodies
 from gateway.protocol.dispute import Act, Matter, Record, State
 from gateway.protocol.errors import Malformed, TooLarge
 from gateway.protocol.values import Signed
-from node.services.dispute import Carry, Open, Say
+from node.services.dispute.steps import Carry, Open, Say
 from node.store import disputes as query
 from node.store.disputes import Stored
 from node.web import limits

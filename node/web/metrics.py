@@ -17,7 +17,7 @@ from sqlalchemy import Connection
 
 from gateway.protocol.dispute import OPEN
 from node.errors import Unavailable
-from node.services.history import outstanding
+from node.services.recovery.history import outstanding
 from node.services.transfer import EventKind
 from node.store import disputes, events, positions
 from node.store.claims import Total, totals

@@ -11,9 +11,9 @@ from sqlalchemy import Connection
 
 from gateway.protocol import contradictions
 from gateway.protocol.errors import ProtocolError
-from node.services import evidence, repair
-from node.services.evidence import Stored
-from node.services.repair import Agree, Agreement
+from node.services.forks import evidence, repair
+from node.services.forks.evidence import Stored
+from node.services.forks.repair import Agree, Agreement
 from node.web.answers import Answer
 from node.web.problems import Wrong
 from node.web.requests import Digest, Person, Region, Request

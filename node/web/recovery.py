@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from aiohttp import web
 
-from node.services.history import AcceptRisk, Replayed, missing, outstanding
 from node.services.office import Office
+from node.services.recovery.history import AcceptRisk, Replayed, missing, outstanding
 from node.store.history import History
 from node.web import region_answers as answers
 from node.web import requests

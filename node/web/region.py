@@ -6,7 +6,7 @@ from aiohttp import web
 from sqlalchemy import Connection
 
 from gateway.protocol import members
-from node.services import evidence
+from node.services.forks import evidence
 from node.store import events
 from node.store import positions as query
 from node.web import region_answers as answers

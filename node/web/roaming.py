@@ -10,10 +10,10 @@ from msgspec import Meta
 
 from gateway.protocol import roaming
 from gateway.protocol.roaming import State
-from node.services import counter as service
-from node.services.counter import AskToHold, Shown
-from node.services.roaming import CodeAnswer
-from node.services.roaming import NewCode as NewCodeCommand
+from node.services.roaming import counter as service
+from node.services.roaming.counter import AskToHold, Shown
+from node.services.roaming.home import CodeAnswer
+from node.services.roaming.home import NewCode as NewCodeCommand
 from node.store import authorisations as query
 from node.store.authorisations import Stored
 from node.web import limits

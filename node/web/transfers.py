@@ -7,13 +7,13 @@ from typing import Any
 
 from aiohttp import web
 
+from gateway.protocol.agreement.quote import Quote
+from gateway.protocol.agreement.verdict import Facts, judge
 from gateway.protocol.errors import Refused
-from gateway.protocol.quote import Quote
 from gateway.protocol.standing import successors
 from gateway.protocol.transfer import State, Terms, convert
 from gateway.protocol.values import Reason
-from gateway.protocol.verdict import Facts, judge
-from node.services.quoting import AskQuote
+from node.services.agreement.quoting import AskQuote
 from node.services.reversal import AskReversal
 from node.services.transfer import Cancel, Order, agreed_terms, check_destination
 from node.services.transfer import Placed as PlacedTransfer

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from node.services.drill import Extent, compare
+from node.services.backup.drill import Extent, compare
 from tests.cli.commands import Hutong
 from tests.cli.regions import at_work, files, transfers
 from tests.e2e.processes import A, B, Pair, fund, set_up

@@ -7,8 +7,8 @@ from dataclasses import replace
 from hashlib import sha256
 from typing import Any
 
-from gateway.protocol.agreement import Agreement, Cap, CapScope, Category, Direction, Notice, NoticeKind, Rate
-from gateway.protocol.agreement_life import Dealings, Said, countersign, digest_of, hear, sign, sign_notice
+from gateway.protocol.agreement.document import Agreement, Cap, CapScope, Category, Direction, Notice, NoticeKind, Rate
+from gateway.protocol.agreement.life import Dealings, Said, countersign, digest_of, hear, sign, sign_notice
 from gateway.protocol.suite import VerifyKey
 from gateway.protocol.values import Kind, Signed
 from tests.protocol.federation import HANGZHOU, NINGBO, key

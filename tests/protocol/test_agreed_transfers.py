@@ -9,16 +9,16 @@ from math import gcd
 
 import pytest
 
-from gateway.protocol.agreement import Agreement, CapScope, Rate
-from gateway.protocol.agreement_life import Dealings
+from gateway.protocol.agreement.document import Agreement, CapScope, Rate
+from gateway.protocol.agreement.in_force import InForce, add_days, add_months, arriving_expiry, in_force, terms_of
+from gateway.protocol.agreement.life import Dealings
+from gateway.protocol.agreement.quote import quote
+from gateway.protocol.agreement.rates import derive, profitable_cycle
+from gateway.protocol.agreement.rates import edges_of as edges
+from gateway.protocol.agreement.verdict import Facts, Verdict, judge
 from gateway.protocol.errors import Refused
-from gateway.protocol.in_force import InForce, add_days, add_months, arriving_expiry, in_force, terms_of
-from gateway.protocol.quote import quote
-from gateway.protocol.rates import derive, profitable_cycle
-from gateway.protocol.rates import edges_of as edges
 from gateway.protocol.transfer import NEVER, Source, Terms, cut_blocks
 from gateway.protocol.values import Provenance, Reason
-from gateway.protocol.verdict import Facts, Verdict, judge
 from tests.protocol.federation import HANGZHOU, NINGBO
 from tests.protocol.pair import Category, both, caps, dealings, direction, document
 

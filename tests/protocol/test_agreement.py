@@ -7,8 +7,17 @@ from dataclasses import replace
 
 import pytest
 
-from gateway.protocol.agreement import EVERYTHING, Agreement, Cap, CapScope, Category, Honoured, NoticeKind, Rate
-from gateway.protocol.agreement_life import (
+from gateway.protocol.agreement.document import (
+    EVERYTHING,
+    Agreement,
+    Cap,
+    CapScope,
+    Category,
+    Honoured,
+    NoticeKind,
+    Rate,
+)
+from gateway.protocol.agreement.life import (
     TRANSITIONS,
     Event,
     Said,
@@ -22,7 +31,7 @@ from gateway.protocol.agreement_life import (
     step,
     suspended_by,
 )
-from gateway.protocol.agreement_rules import check, check_next, check_notice, faults
+from gateway.protocol.agreement.rules import check, check_next, check_notice, faults
 from gateway.protocol.bodies import agreement as bodies
 from gateway.protocol.errors import Malformed, OwnFault, Refused, TooLarge, Unauthentic
 from gateway.protocol.limits import BODY_BYTES

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from gateway.protocol import address, agreement_life, attestation, codec, documents, limits, transfer
+from gateway.protocol import address, attestation, codec, documents, limits, transfer
+from gateway.protocol.agreement import life as agreement_life
 from gateway.protocol.bodies import agreement as bodies
 from gateway.protocol.standing import Matter
 from gateway.protocol.values import Kind, Purpose, Reason, Status

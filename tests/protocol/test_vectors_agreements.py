@@ -8,20 +8,21 @@ from typing import Any
 
 import pytest
 
-from gateway.protocol import codec, rates
-from gateway.protocol.agreement import Category
-from gateway.protocol.agreement_life import Dealings, Said, hear, state_on
-from gateway.protocol.agreement_rules import check, check_next, faults
+from gateway.protocol import codec
+from gateway.protocol.agreement import rates
+from gateway.protocol.agreement.document import Category
+from gateway.protocol.agreement.in_force import arriving_expiry, in_force
+from gateway.protocol.agreement.life import Dealings, Said, hear, state_on
+from gateway.protocol.agreement.quote import quote
+from gateway.protocol.agreement.rates import Edge, Place
+from gateway.protocol.agreement.rules import check, check_next, faults
+from gateway.protocol.agreement.verdict import Consent, Facts, judge
 from gateway.protocol.bodies import agreement as bodies
 from gateway.protocol.bodies.agreement import decode_agreement, encode_agreement
 from gateway.protocol.errors import Refused
-from gateway.protocol.in_force import arriving_expiry, in_force
-from gateway.protocol.quote import quote
-from gateway.protocol.rates import Edge, Place
 from gateway.protocol.suite import VerifyKey
 from gateway.protocol.transfer import Source, Terms
 from gateway.protocol.values import Kind, Provenance, Reason, Signature, Slice
-from gateway.protocol.verdict import Consent, Facts, judge
 from tests.protocol import reader
 from tests.protocol.reader import vectors
 from tests.protocol.test_vectors import named

@@ -10,11 +10,12 @@ from typing import Any
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
-from gateway.protocol import attestation, codec, credential, roster
-from gateway.protocol.agreement import Direction, Honoured
+from gateway.protocol import attestation, codec, roster
+from gateway.protocol.agreement.document import Direction, Honoured
 from gateway.protocol.attestation import Attestation, Fact, FactKind, Question, Wanted
 from gateway.protocol.bodies import attestation as bodies
-from gateway.protocol.credential_checks import verify_credential
+from gateway.protocol.credential import document as credential
+from gateway.protocol.credential.checks import verify_credential
 from gateway.protocol.errors import PeerFault, Refused
 from gateway.protocol.values import Reason, Signed
 from tests.protocol import reader

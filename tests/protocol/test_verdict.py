@@ -8,13 +8,13 @@ from typing import Any
 
 import pytest
 
-from gateway.protocol.agreement import Agreement, CapScope, Feature, NoticeKind, Rate
-from gateway.protocol.agreement_life import Said
+from gateway.protocol.agreement.document import Agreement, CapScope, Feature, NoticeKind, Rate
+from gateway.protocol.agreement.in_force import InForce, in_force
+from gateway.protocol.agreement.life import Said
+from gateway.protocol.agreement.verdict import Consent, Facts, Verdict, judge
 from gateway.protocol.bodies.agreement import encode_agreement
 from gateway.protocol.errors import Refused
-from gateway.protocol.in_force import InForce, in_force
 from gateway.protocol.values import Provenance, Reason, Slice
-from gateway.protocol.verdict import Consent, Facts, Verdict, judge
 from tests.protocol import second_verdict
 from tests.protocol.federation import HANGZHOU, NINGBO
 from tests.protocol.pair import amended, both, caps, dealings, direction, document, noted

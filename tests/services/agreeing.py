@@ -5,9 +5,9 @@ from __future__ import annotations
 from itertools import count
 from typing import Any
 
-from gateway.protocol.agreement import Agreement, Category, Direction, NoticeKind, Rate
-from gateway.protocol.agreement_life import State, state_on
-from node.services.agreement import Countersign, GiveNotice, Propose, Shown
+from gateway.protocol.agreement.document import Agreement, Category, Direction, NoticeKind, Rate
+from gateway.protocol.agreement.life import State, state_on
+from node.services.agreement.signing import Countersign, GiveNotice, Propose, Shown
 from tests.federation import CATEGORIES, Pair, TestRegion
 from tests.services.delivery import A, B
 

@@ -6,17 +6,17 @@ from dataclasses import replace
 from itertools import count
 from typing import Any
 
-from gateway.protocol import agreement_life
-from gateway.protocol.agreement import Agreement, Direction, Feature, Honoured
-from gateway.protocol.agreement_life import Dealings, State, Version
+from gateway.protocol.agreement import life as agreement_life
+from gateway.protocol.agreement.document import Agreement, Direction, Feature, Honoured
+from gateway.protocol.agreement.life import Dealings, State, Version
 from gateway.protocol.attestation import FactKind
 from gateway.protocol.attestation import State as Stands
 from node.services.account import OpenAccount
-from node.services.agreement import Countersign, Propose
-from node.services.attestation import AskAttestation, AttestationAsked
+from node.services.agreement.signing import Countersign, Propose
+from node.services.attestation.attesting import AskAttestation, AttestationAsked
+from node.services.attestation.fact import PutFact
+from node.services.attestation.share import NewShare, ShareAnswer
 from node.services.consent import GiveConsent
-from node.services.fact import PutFact
-from node.services.share import NewShare, ShareAnswer
 from node.store import attestations
 from node.store.attestations import AttestationRow, RecognitionRow
 from tests.federation import Pair, TestRegion, pair, signing_key

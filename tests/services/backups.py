@@ -8,7 +8,7 @@ from pathlib import Path
 
 from sqlalchemy import select
 
-from node.services.verify import verify
+from node.services.verify.run import verify
 from node.store import schema
 from node.store.engine import open_store
 from tests.federation import Pair, TestRegion

@@ -7,7 +7,7 @@ from typing import Any
 
 from sqlalchemy import select
 
-from node.services.clawing import GoOn, StartClawback, Started
+from node.services.clawback.orders import GoOn, StartClawback, Started
 from node.services.spend import Spend
 from node.store import clawbacks, schema
 from node.store import positions as query

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from node.services.verify import verify
+from node.services.verify.run import verify
 from node.store.engine import open_store
 from tests.federation import Pair, pair
 

@@ -8,8 +8,8 @@ from typing import Any
 
 from gateway.protocol.dispute import COORDINATOR, Act, Matter, State
 from gateway.protocol.members import Region
-from node.services.dispute import Open, Say
-from node.services.verify import verify
+from node.services.dispute.steps import Open, Say
+from node.services.verify.run import verify
 from node.store import disputes
 from node.store.disputes import Stored
 from tests.federation import Clock, Pair, TestRegion, found_federation, plain_terms

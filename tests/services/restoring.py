@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
-from node.services.verify import verify
+from node.services.verify.run import verify
 from node.store import history
 from node.store.create import create
 from node.store.engine import open_store

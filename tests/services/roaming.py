@@ -9,9 +9,9 @@ from sqlalchemy import select
 
 from gateway.protocol.roaming import State
 from node.services.award import Award
-from node.services.counter import AskToHold, Capture, Release, Shown
-from node.services.roaming import NewCode
-from node.services.verify import verify
+from node.services.roaming.counter import AskToHold, Capture, Release, Shown
+from node.services.roaming.home import NewCode
+from node.services.verify.run import verify
 from node.store import authorisations, schema
 from node.store.authorisations import Stored
 from node.store.positions import positions

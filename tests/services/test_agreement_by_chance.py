@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from gateway.protocol.agreement import Cap, CapScope, NoticeKind
-from gateway.protocol.agreement_life import State
+from gateway.protocol.agreement.document import Cap, CapScope, NoticeKind
+from gateway.protocol.agreement.life import State
 from gateway.protocol.errors import Refused
-from node.services.agreement import Decline
-from node.services.verify import verify
+from node.services.agreement.signing import Decline
+from node.services.verify.run import verify
 from tests.federation import Pair, TestRegion, pair
 from tests.services.agreeing import DAY_MS, direction, draft, notice, proposal, sign, states, terminate, today
 from tests.services.delivery import A, B

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from gateway.protocol.agreement import Cap, CapScope, ExpiryRule, Feature
+from gateway.protocol.agreement.document import Cap, CapScope, ExpiryRule, Feature
 from gateway.protocol.errors import Refused
 from gateway.protocol.transfer import State as Transfer
 from gateway.protocol.values import Purpose, Reason

@@ -7,15 +7,15 @@ from typing import Any
 
 import pytest
 
-from gateway.protocol.agreement import Notice, NoticeKind
-from gateway.protocol.agreement_life import State, countersign, sign_notice
-from gateway.protocol.agreement_life import sign as sign_document
+from gateway.protocol.agreement.document import Notice, NoticeKind
+from gateway.protocol.agreement.life import State, countersign, sign_notice
+from gateway.protocol.agreement.life import sign as sign_document
 from gateway.protocol.bodies import agreement as bodies
 from gateway.protocol.errors import Refused
 from gateway.protocol.transfer import State as Transfer
 from gateway.protocol.values import Draft, Kind, Reason
 from node.errors import BadInput
-from node.services.agreement import Decline, Propose
+from node.services.agreement.signing import Decline, Propose
 from tests.federation import Pair, TestRegion, signing_key
 from tests.services.agreeing import DAY_MS, agree, draft, notice, proposal, sign, states, terminate, today
 from tests.services.conftest import Regions

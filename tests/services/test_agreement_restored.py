@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from gateway.protocol.agreement import Cap, CapScope, NoticeKind
-from gateway.protocol.agreement_life import State
+from gateway.protocol.agreement.document import Cap, CapScope, NoticeKind
+from gateway.protocol.agreement.life import State
 from gateway.protocol.errors import Refused
-from node.services.history import Replayed
-from node.services.verify import verify
+from node.services.recovery.history import Replayed
+from node.services.verify.run import verify
 from node.store import agreements
 from node.store import usages as counted
 from tests.federation import Pair, TestRegion

@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from gateway.protocol.agreement import Cap, CapScope
-from gateway.protocol.agreement_life import State
+from gateway.protocol.agreement.document import Cap, CapScope
+from gateway.protocol.agreement.life import State
 from gateway.protocol.errors import Refused
 from tests.services.agreeing import draft, proposal, sign, states, today
 from tests.services.ledger import address, order, points, resident

@@ -9,8 +9,8 @@ import pytest
 
 from gateway.protocol import codec, limits
 from gateway.protocol.address import Address, write
-from gateway.protocol.agreement import Direction, Feature, Honoured, Notice, NoticeKind
-from gateway.protocol.agreement_life import Noted, sign_notice
+from gateway.protocol.agreement.document import Direction, Feature, Honoured, Notice, NoticeKind
+from gateway.protocol.agreement.life import Noted, sign_notice
 from gateway.protocol.attestation import FactKind
 from gateway.protocol.attestation import State as Stands
 from gateway.protocol.bodies import attestation as bodies
@@ -21,8 +21,8 @@ from node.ledger.accounts import AccountState
 from node.services import topics
 from node.services.account import SetAccountState
 from node.services.address import NewAddress
-from node.services.attestation_end import attested
-from node.services.share import NewShare
+from node.services.attestation.ends import attested
+from node.services.attestation.share import NewShare
 from node.services.withdrawal import WithdrawConsent
 from tests.federation import Pair, pair, signing_key
 from tests.services.attesting import (

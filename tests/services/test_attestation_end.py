@@ -14,9 +14,9 @@ from gateway.protocol.bodies import attestation as bodies
 from gateway.protocol.errors import Refused
 from gateway.protocol.values import Evidence, Kind, Reason, Signed, Status
 from node.services import topics
-from node.services.attestation_end import Revoke, RevokeAnswer
+from node.services.attestation.ends import Revoke, RevokeAnswer
+from node.services.attestation.fact import WithdrawFact
 from node.services.command import handles
-from node.services.fact import WithdrawFact
 from node.services.office import Office
 from node.services.topics import Heard, Topic
 from node.store import schema

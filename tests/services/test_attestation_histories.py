@@ -13,11 +13,11 @@ import pytest
 from gateway.protocol.attestation import FactKind
 from gateway.protocol.attestation import State as Stands
 from gateway.protocol.errors import Refused
-from node.services.attestation_end import Revoke, attested
-from node.services.fact import PutFact, WithdrawFact
-from node.services.history import Replayed
-from node.services.share import ShareAnswer
-from node.services.verify import verify
+from node.services.attestation.ends import Revoke, attested
+from node.services.attestation.fact import PutFact, WithdrawFact
+from node.services.attestation.share import ShareAnswer
+from node.services.recovery.history import Replayed
+from node.services.verify.run import verify
 from node.store import attestations, schema
 from node.store.attestations import AttestationRow
 from node.store.engine import open_store

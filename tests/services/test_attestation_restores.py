@@ -11,10 +11,10 @@ import pytest
 from gateway.protocol.attestation import State as Stands
 from gateway.protocol.values import Reason
 from node.errors import Recovering
-from node.services.attestation_end import Revoke
-from node.services.credential import IssueCredential
-from node.services.history import Replayed
-from node.services.verify import verify
+from node.services.attestation.credential import IssueCredential
+from node.services.attestation.ends import Revoke
+from node.services.recovery.history import Replayed
+from node.services.verify.run import verify
 from node.store import schema
 from node.store.engine import open_store
 from tests.federation import Pair, TestRegion, pair

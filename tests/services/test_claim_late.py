@@ -6,7 +6,7 @@ import pytest
 
 from gateway.protocol.errors import Refused
 from node.errors import BadInput
-from node.services.clawing import ClaimTransfer
+from node.services.clawback.orders import ClaimTransfer
 from node.services.reversal import AskReversal
 from tests.federation import Pair, TestRegion
 from tests.services.clawing import all_of, claims, move, spend

@@ -8,7 +8,7 @@ from gateway.protocol.clawback import State
 from gateway.protocol.errors import Refused
 from node.errors import BadInput
 from node.services.award import Award
-from node.services.clawing import StartClawback
+from node.services.clawback.orders import StartClawback
 from tests.services.clawing import FRAUD, all_of, began, claims, claw, go_on, move, positions, spend
 from tests.services.conftest import Regions
 from tests.services.delivery import A, B, C

@@ -20,10 +20,10 @@ from gateway.protocol.values import Purpose
 from node.ledger.accounts import BREAKAGE, REDEEMED
 from node.ledger.lots import Lot, provenance_of
 from node.services.award import Award
-from node.services.clawing import GoOn
+from node.services.clawback.orders import GoOn
 from node.services.expiry import Sweep
 from node.services.reversal import AskReversal
-from node.services.verify import verify
+from node.services.verify.run import verify
 from node.store import schema
 from tests.federation import Pair, TestRegion, pair
 from tests.services.clawing import FRAUD, all_of, began, claims, claw, go_on, move, positions, spend

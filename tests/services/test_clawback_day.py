@@ -13,7 +13,7 @@ from node.services.address import NewAddress
 from node.services.award import Award
 from node.services.spend import Spend
 from node.services.transfer import Order
-from node.services.verify import verify
+from node.services.verify.run import verify
 from tests.federation import Pair, TestRegion, pair
 from tests.services.clawing import FRAUD, all_of, began, claims, claw, go_on, positions
 from tests.services.test_clawback_anywhere import balanced, debited, lots, used

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from gateway.protocol.clawback import State
-from node.services.history import Replayed
+from node.services.recovery.history import Replayed
 from node.services.spend import Spend
 from node.services.transfer import Order
 from node.store.engine import open_store

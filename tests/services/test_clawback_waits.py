@@ -8,8 +8,8 @@ from gateway.protocol.clawback import State
 from gateway.protocol.dispute import Act
 from gateway.protocol.values import Reason, Status
 from node.ledger.accounts import AccountState
-from node.services.clawing import GoOn
-from node.services.dispute import Open
+from node.services.clawback.orders import GoOn
+from node.services.dispute.steps import Open
 from node.services.offer import Review
 from node.services.transfer import Cancel
 from tests.services.clawing import FRAUD, all_of, began, claims, claw, go_on, move

@@ -16,7 +16,7 @@ from gateway.protocol.values import Purpose, Reason
 from node.errors import BadInput
 from node.services.consent import GiveConsent
 from node.services.offer import Review
-from node.services.verify import verify
+from node.services.verify.run import verify
 from node.services.withdrawal import WithdrawConsent, Withdrawn
 from node.store import schema
 from node.store.consents import ConsentRow

@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import Connection, make_url
 
 from node.errors import DatabaseBusy, DatabaseFull, DatabaseGone, Unavailable
-from node.services.verify import verify
+from node.services.verify.run import verify
 from node.store.batch import Batch
 from node.store.engine import Store, open_store
 from tests.databases import PostgreSQL, start_postgresql

@@ -9,11 +9,11 @@ from gateway.protocol.dispute import Act, State
 from gateway.protocol.errors import Refused
 from gateway.protocol.values import Reason
 from node.services.claim import Cause
-from node.services.dispute_ends import SweepDisputes
+from node.services.dispute.ends import SweepDisputes
 from node.services.expiry import Sweep
 from node.services.reversal import AskReversal
 from node.services.spend import Spend
-from node.services.verify import verify
+from node.services.verify.run import verify
 from node.store import guards, schema
 from tests.federation import Pair
 from tests.services.delivery import A, B, C

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from gateway.protocol.dispute import OPEN, Act
 from gateway.protocol.errors import Refused
-from node.services.dispute_ends import SweepDisputes
+from node.services.dispute.ends import SweepDisputes
 from tests.services.delivery import A, B, C
 from tests.services.disputing import agree, at, coordinated, disputed, later, moved, sound, word
 from tests.services.ledger import points

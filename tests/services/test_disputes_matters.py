@@ -11,7 +11,7 @@ from gateway.protocol.dispute import Act, Matter, State
 from gateway.protocol.errors import Refused
 from gateway.protocol.values import Reason
 from node.services.claim import Cause
-from node.services.dispute_ends import SweepDisputes
+from node.services.dispute.ends import SweepDisputes
 from node.store import disputes, schema
 from tests.federation import Pair, pair
 from tests.services import attesting, roaming

@@ -17,12 +17,12 @@ from node.errors import BadInput
 from node.services import topics
 from node.services.claim import Cause, ClaimState, end, keep
 from node.services.command import handles
-from node.services.dispute import Carry, Open
-from node.services.dispute_ends import SweepDisputes
+from node.services.dispute.ends import SweepDisputes
+from node.services.dispute.steps import Carry, Open
 from node.services.office import Office
 from node.services.reversal import AskReversal
 from node.services.topics import RequestState
-from node.services.verify import verify
+from node.services.verify.run import verify
 from node.store import disputes, schema
 from node.store.batch import Batch, Wishes
 from tests.federation import Pair, signing_key

@@ -10,9 +10,9 @@ import pytest
 
 from gateway.protocol.dispute import Act, State
 from gateway.protocol.values import Reason
-from node.services.clawing import GoOn
-from node.services.dispute_ends import SweepDisputes
-from node.services.history import Replayed
+from node.services.clawback.orders import GoOn
+from node.services.dispute.ends import SweepDisputes
+from node.services.recovery.history import Replayed
 from node.services.spend import Spend
 from node.store import schema
 from node.store.engine import open_store

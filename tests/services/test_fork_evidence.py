@@ -13,7 +13,7 @@ from gateway.protocol.channel import Condition
 from gateway.protocol.errors import Malformed
 from gateway.protocol.exhibits import ForkEvidence, ReceiptEvidence
 from gateway.protocol.values import Delivered, Epoch, Fault, NotReady, Receipt
-from node.services import evidence
+from node.services.forks import evidence
 from tests.federation import TestRegion, signing_key
 from tests.services.conftest import Regions
 from tests.services.delivery import A, B, C, alias_of, ends

@@ -16,9 +16,9 @@ from gateway.protocol.exhibits import RepairProof
 from gateway.protocol.values import Draft, Kind, NotReady, Repair, Signed
 from gateway.transport import messages as wire
 from node.errors import BadInput, SamePerson
-from node.services import evidence, repair
 from node.services.claim import Cause
-from node.services.repair import Agree, SayRepair
+from node.services.forks import evidence, repair
+from node.services.forks.repair import Agree, SayRepair
 from node.store import guards, schema
 from tests.federation import Pair, TestRegion
 from tests.services.conftest import Regions

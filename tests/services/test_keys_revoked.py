@@ -16,8 +16,8 @@ from gateway.protocol.transfer import State
 from gateway.protocol.values import Delivered, Draft, Kind
 from node.region import LocalRegion
 from node.services.claim import Cause, ClaimState
-from node.services.revocation import Judged, JudgeKeys
-from node.services.verify import verify
+from node.services.keys.revocation import Judged, JudgeKeys
+from node.services.verify.run import verify
 from node.services.writer import WriterThread
 from node.store import schema
 from tests.federation import NOW_MS, Pair, TestRegion, pair, signing_key

@@ -13,8 +13,9 @@ from gateway.protocol.members import Key, Roster
 from gateway.protocol.suite import SigningKey
 from gateway.protocol.values import Envelope, Fault, Head, Signed
 from gateway.transport import messages as wire
-from node.services import founding, key_turn
-from node.services.verify import verify
+from node.services import founding
+from node.services.keys import turn as key_turn
+from node.services.verify.run import verify
 from tests.federation import NOW_MS, Pair, TestRegion, pair, signing_key
 from tests.services.delivery import A, B
 from tests.services.ledger import address, order, points, resident

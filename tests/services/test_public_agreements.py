@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from gateway.protocol import documents
-from gateway.protocol.agreement_life import sign
+from gateway.protocol.agreement.life import sign
 from gateway.protocol.errors import Refused
-from node.services import public_agreements
+from node.services.agreement import public as public_agreements
 from tests.federation import pair
 from tests.services.agreeing import agree, draft, proposal, today
 from tests.services.delivery import A, B

@@ -12,7 +12,7 @@ from gateway.protocol.errors import Refused
 from gateway.protocol.values import Reason
 from node.errors import BadInput, Recovering, SamePerson
 from node.services.expiry import Sweep
-from node.services.history import AcceptRisk, Replayed, missing
+from node.services.recovery.history import AcceptRisk, Replayed, missing
 from node.services.reversal import AskReversal
 from node.services.spend import Spend
 from node.store import history

@@ -18,8 +18,8 @@ from gateway.transport import messages as wire
 from node.errors import DatabaseFull
 from node.services.award import Award
 from node.services.handshake import Begin
-from node.services.history import Replayed
 from node.services.offer import Review
+from node.services.recovery.history import Replayed
 from node.services.reversal import AskReversal
 from node.services.transfer import Cancel
 from node.store import schema

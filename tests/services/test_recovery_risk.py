@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from node.services.history import AcceptRisk, Replayed
+from node.services.recovery.history import AcceptRisk, Replayed
 from node.store.engine import open_store
 from tests.federation import Pair, pair
 from tests.services.backups import agree, backup

@@ -11,7 +11,7 @@ from gateway.protocol.errors import Refused
 from node.ledger.accounts import AccountState
 from node.services.account import OpenAccount
 from node.services.award import Award
-from node.services.history import Replayed
+from node.services.recovery.history import Replayed
 from node.services.spend import Spend
 from tests.federation import Pair, TestRegion
 from tests.services.delivery import A, B, ends

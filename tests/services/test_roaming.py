@@ -11,9 +11,9 @@ from gateway.protocol.errors import Refused
 from gateway.protocol.roaming import LASTS_MOST_MS, State
 from gateway.protocol.values import Kind, Reason
 from node.services.expiry import Sweep
-from node.services.roaming_ends import ASK_AFTER_MS, AuthorisationsSwept, SweepAuthorisations
+from node.services.roaming.ends import ASK_AFTER_MS, AuthorisationsSwept, SweepAuthorisations
 from node.services.topics import RequestState
-from node.services.verify import verify
+from node.services.verify.run import verify
 from node.store import schema
 from tests.federation import Pair, TestRegion
 from tests.services.delivery import A, B

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from gateway.protocol.agreement import EVERYTHING, Feature, NoticeKind, Rate
+from gateway.protocol.agreement.document import EVERYTHING, Feature, NoticeKind, Rate
 from gateway.protocol.errors import Refused
 from gateway.protocol.roaming import State
 from gateway.protocol.values import Reason

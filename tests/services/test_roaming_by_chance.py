@@ -17,9 +17,9 @@ import pytest
 from gateway.protocol.errors import Refused
 from gateway.protocol.roaming import State, is_over
 from node.errors import Recovering
-from node.services.counter import Shown
-from node.services.history import Replayed
-from node.services.roaming_ends import ASK_AFTER_MS, SweepAuthorisations
+from node.services.recovery.history import Replayed
+from node.services.roaming.counter import Shown
+from node.services.roaming.ends import ASK_AFTER_MS, SweepAuthorisations
 from node.store import authorisations
 from node.store.authorisations import Stored
 from node.store.engine import open_store

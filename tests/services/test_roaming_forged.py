@@ -13,9 +13,9 @@ from gateway.protocol.members import Anchor
 from gateway.protocol.roaming import LASTS_MOST_MS, About, Authorise, State, read_code
 from gateway.protocol.values import Draft, Kind
 from node.services.claim import Cause
-from node.services.counter import Shown
-from node.services.revocation import Judged, JudgeKeys
-from node.services.verify import verify
+from node.services.keys.revocation import Judged, JudgeKeys
+from node.services.roaming.counter import Shown
+from node.services.verify.run import verify
 from node.store import logs
 from tests.federation import NOW_MS, Pair, TestRegion, pair, signing_key
 from tests.services.delivery import A, B, C

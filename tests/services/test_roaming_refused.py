@@ -14,8 +14,8 @@ from gateway.protocol.values import Reason, Status
 from node.errors import BadInput
 from node.ledger.accounts import AccountState
 from node.services.claim import Cause
-from node.services.roaming_ends import SweepAuthorisations
-from node.services.verify import verify
+from node.services.roaming.ends import SweepAuthorisations
+from node.services.verify.run import verify
 from tests.federation import Pair
 from tests.services.delivery import A, B
 from tests.services.ledger import points, resident, rows, set_state

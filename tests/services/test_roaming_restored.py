@@ -14,9 +14,9 @@ from gateway.protocol.values import Reason
 from node.errors import Recovering
 from node.services.account import OpenAccount
 from node.services.award import Award
-from node.services.counter import Shown
-from node.services.history import Replayed
-from node.services.roaming_ends import ASK_AFTER_MS, SweepAuthorisations
+from node.services.recovery.history import Replayed
+from node.services.roaming.counter import Shown
+from node.services.roaming.ends import ASK_AFTER_MS, SweepAuthorisations
 from node.store.engine import open_store
 from tests.federation import Pair, pair
 from tests.services.backups import agree, backup, restore

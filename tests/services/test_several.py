@@ -15,9 +15,9 @@ from node.errors import DatabaseGone, NotSealer, Recovering
 from node.services.account import OpenAccount
 from node.services.award import Award
 from node.services.handshake import Begin
-from node.services.history import Replayed
+from node.services.recovery.history import Replayed
 from node.services.spend import Spend
-from node.services.verify import verify
+from node.services.verify.run import verify
 from node.services.writer import Writer
 from node.store import processes, schema
 from node.store.engine import open_store

@@ -17,7 +17,7 @@ from node.services.offer import Review
 from node.services.resolution import Resolve
 from node.services.reversal import AskReversal, ReversalState
 from node.services.transfer import Cancel, EventKind
-from node.services.verify import verify
+from node.services.verify.run import verify
 from node.store import schema
 from tests.federation import Pair, TestRegion, pair
 from tests.services.conftest import Regions

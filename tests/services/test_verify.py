@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from node.errors import BadInput
-from node.services.findings import NAMES, Check, holds
-from node.services.verify import open_copy, verify
+from node.services.verify.findings import NAMES, Check, holds
+from node.services.verify.run import open_copy, verify
 from node.store.create import create
 from node.store.engine import open_store
 from tests.services.delivery import A

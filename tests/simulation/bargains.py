@@ -9,7 +9,7 @@ from itertools import combinations, permutations
 from math import gcd
 from typing import Any
 
-from gateway.protocol.agreement import Agreement, Cap, CapScope, Category, Direction, Honoured, Rate
+from gateway.protocol.agreement.document import Agreement, Cap, CapScope, Category, Direction, Honoured, Rate
 from tests.federation import CATEGORIES
 
 MAPPED = CATEGORIES[:2]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from gateway.protocol.values import Status
-from node.services.agreement import Countersign, Shown
+from node.services.agreement.signing import Countersign, Shown
 from tests.simulation import (  # noqa: F401  - each fills the acts of dealers
     deals_of_agreements,
     deals_of_attestations,

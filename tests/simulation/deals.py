@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from gateway.protocol.agreement import Agreement, Direction, NoticeKind
-from gateway.protocol.agreement_life import Version
+from gateway.protocol.agreement.document import Agreement, Direction, NoticeKind
+from gateway.protocol.agreement.life import Version
 from gateway.protocol.values import Draft, Kind
-from node.services.agreement import Countersign, GiveNotice, Propose, Shown
-from node.services.clawing import GoOn, StartClawback
-from node.services.counter import AskToHold, Capture
-from node.services.dispute import Open, Say
-from node.services.roaming import NewCode
+from node.services.agreement.signing import Countersign, GiveNotice, Propose, Shown
+from node.services.clawback.orders import GoOn, StartClawback
+from node.services.dispute.steps import Open, Say
+from node.services.roaming.counter import AskToHold, Capture
+from node.services.roaming.home import NewCode
 from tests.federation import CATEGORIES
 from tests.simulation import dealt, quiet_dealings
 from tests.simulation.bargains import agreed_rates, listed

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from gateway.protocol.agreement import Agreement, NoticeKind
-from gateway.protocol.agreement_life import Version
+from gateway.protocol.agreement.document import Agreement, NoticeKind
+from gateway.protocol.agreement.life import Version
 from node.ledger.lots import add_days
-from node.services.agreement import Countersign, Decline, GiveNotice, Propose
+from node.services.agreement.signing import Countersign, Decline, GiveNotice, Propose
 from tests.simulation.dealers import ACTS, ENDS, Dealer
 from tests.simulation.region import Job
 

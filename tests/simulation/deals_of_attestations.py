@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from gateway.protocol.attestation import FactKind
-from node.services.attestation import AskAttestation
-from node.services.attestation_end import Revoke
-from node.services.fact import PutFact, WithdrawFact
-from node.services.share import NewShare, ShareAnswer
+from node.services.attestation.attesting import AskAttestation
+from node.services.attestation.ends import Revoke
+from node.services.attestation.fact import PutFact, WithdrawFact
+from node.services.attestation.share import NewShare, ShareAnswer
 from tests.simulation.dealers import ACTS, Dealer
 from tests.simulation.region import Job
 

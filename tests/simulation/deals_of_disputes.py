@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from gateway.protocol.dispute import MOVES, Act, Matter, State
-from node.services.dispute import Open, Say
-from node.services.dispute_ends import SweepDisputes
+from node.services.dispute.ends import SweepDisputes
+from node.services.dispute.steps import Open, Say
 from tests.simulation.dealers import ACTS, ENDS, Dealer
 from tests.simulation.region import Job
 

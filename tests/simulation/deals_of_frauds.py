@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from node.services.award import Award
-from node.services.clawing import ClaimTransfer, GoOn, StartClawback
+from node.services.clawback.orders import ClaimTransfer, GoOn, StartClawback
 from tests.federation import CATEGORIES
 from tests.simulation.dealers import ACTS, ENDS, Dealer
 from tests.simulation.region import Job

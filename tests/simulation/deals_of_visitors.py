@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from gateway.protocol import roaming
-from node.services.counter import AskToHold, Capture, Release
-from node.services.roaming import CodeAnswer, NewCode
-from node.services.roaming_ends import SweepAuthorisations
+from node.services.roaming.counter import AskToHold, Capture, Release
+from node.services.roaming.ends import SweepAuthorisations
+from node.services.roaming.home import CodeAnswer, NewCode
 from tests.federation import CATEGORIES
 from tests.simulation.dealers import ACTS, ENDS, Dealer
 from tests.simulation.region import Job

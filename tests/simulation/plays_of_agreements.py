@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from gateway.protocol import agreement_life as life
-from gateway.protocol.agreement import Cap, CapScope
+from gateway.protocol.agreement import life
+from gateway.protocol.agreement.document import Cap, CapScope
 from gateway.protocol.bodies import agreement as bodies
 from gateway.protocol.errors import Refused
 from gateway.protocol.transfer import State

@@ -12,7 +12,7 @@ from gateway.protocol.dispute import State as Disputed
 from gateway.protocol.errors import Refused
 from gateway.protocol.roaming import About, Authorise, State
 from gateway.protocol.values import Kind
-from node.services.roaming_ends import SweepAuthorisations
+from node.services.roaming.ends import SweepAuthorisations
 from tests.federation import CATEGORIES, signing_key
 from tests.simulation import dealt
 from tests.simulation.deals import FRAUD, MINUTE_MS, THIRD, Deal

@@ -13,7 +13,7 @@ from node.services.award import Award
 from node.services.reversal import AskReversal, ReversalState
 from node.services.spend import Spend
 from node.services.transfer import Order
-from node.services.verify import verify
+from node.services.verify.run import verify
 from tests.federation import CATEGORIES
 from tests.simulation import dealt
 from tests.simulation.clients import Client

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from itertools import combinations, pairwise, permutations
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from gateway.protocol.agreement import CapScope, NoticeKind
-from gateway.protocol.agreement_life import State as Agreed
+from gateway.protocol.agreement.document import CapScope, NoticeKind
+from gateway.protocol.agreement.life import State as Agreed
 from gateway.protocol.clawback import State as Clawing
 from gateway.protocol.roaming import State as Roaming
 from gateway.protocol.values import Purpose

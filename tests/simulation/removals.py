@@ -12,9 +12,10 @@ from gateway.protocol.transfer import Conversion, Event, State
 from gateway.protocol.values import Kind, Reason
 from node.ledger import journal, lots
 from node.ledger.accounts import AccountState, Counters
-from node.services import advance, award, expiry, offer, receive, reply, reversal, seal, spend, transfer
+from node.services import award, expiry, offer, receive, reply, reversal, seal, spend, transfer
 from node.services.command import HANDLERS, Handler
 from node.services.office import Office
+from node.services.recovery import advance
 from node.services.writer import Writer
 from node.store import logs
 from node.store.batch import Batch

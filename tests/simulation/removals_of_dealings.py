@@ -8,13 +8,15 @@ from typing import Any
 
 import pytest
 
-from gateway.protocol import in_force
-from gateway.protocol.agreement_life import State
+from gateway.protocol.agreement import in_force
+from gateway.protocol.agreement.life import State
 from gateway.protocol.errors import Refused
 from gateway.protocol.roaming import Event, Part
 from gateway.protocol.values import Kind, Reason
-from node.services import claim, clawback, roaming_ends, topics
-from node.services import roaming as home
+from node.services import claim, topics
+from node.services.clawback import hop as clawback
+from node.services.roaming import ends as roaming_ends
+from node.services.roaming import home
 from tests.simulation.removals import nothing
 
 Patch = pytest.MonkeyPatch

@@ -11,8 +11,8 @@ import pytest
 from gateway.protocol import channel, handshake, recovery
 from node import witness
 from node.errors import BadInput
-from node.services import history, page, redo
-from node.services.page import GivenBack
+from node.services.recovery import history, page, redo
+from node.services.recovery.page import GivenBack
 from tests.simulation.removals import always
 
 Patch = pytest.MonkeyPatch

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from gateway.protocol.errors import Refused
 from node.ledger.accounts import AccountState
 from node.services.account import OpenAccount, SetAccountState
-from node.services.history import Replayed
+from node.services.recovery.history import Replayed
 from tests.simulation.region import Job
 from tests.simulation.violation import Violation
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from node.services import page
+from node.services.recovery import page
 from tests.simulation.acts import run
 from tests.simulation.violation import Violation
 from tests.simulation.world import World

@@ -7,10 +7,14 @@ from collections.abc import Callable
 
 import pytest
 
-from gateway.protocol import agreement_life, agreement_rules, dispute, roaming
-from gateway.protocol.agreement_life import State
+from gateway.protocol import dispute, roaming
+from gateway.protocol.agreement import life as agreement_life
+from gateway.protocol.agreement import rules as agreement_rules
+from gateway.protocol.agreement.life import State
 from gateway.protocol.values import Kind, Reason
-from node.services import consent, frozen, judging
+from node.services import consent
+from node.services.agreement import judging
+from node.services.dispute import frozen
 from node.store import authorisations
 from tests.simulation import plays_of_agreements as agreeing
 from tests.simulation import plays_of_dealings as dealing

@@ -11,7 +11,7 @@ import pytest
 
 from gateway.protocol import handshake, recovery
 from node import witness
-from node.services import advance, history, merge, redo
+from node.services.recovery import advance, history, merge, redo
 from tests.simulation import plays_of_restores as plays
 from tests.simulation import removals_of_recovery as removals
 from tests.simulation.removals import always, instead, never, nothing

@@ -10,10 +10,10 @@ import pytest
 from gateway.protocol import codec
 from gateway.protocol.values import Draft, Kind, Page, Signed
 from gateway.transport import messages
-from node.services.history import AcceptRisk, Replayed
+from node.services.recovery.history import AcceptRisk, Replayed
 from node.services.spend import Spend
 from node.services.transfer import Order
-from node.services.verify import verify
+from node.services.verify.run import verify
 from tests.federation import CATEGORIES, plain_terms, signing_key
 from tests.simulation.backups import Backup
 from tests.simulation.forgery import STRANGER

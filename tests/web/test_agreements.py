@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from gateway.protocol import documents
-from gateway.protocol.agreement_life import read
+from gateway.protocol.agreement.life import read
 from tests.web.conftest import HANGZHOU, NINGBO
 from tests.web.nodes import Caller
 

@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from gateway.protocol import credential
-from gateway.protocol.credential_checks import verify_credential
+from gateway.protocol.credential import document as credential
+from gateway.protocol.credential.checks import verify_credential
 from gateway.protocol.values import Signed
-from node.services.evidence import rosters
+from node.services.forks.evidence import rosters
 from tests.federation import Pair
 from tests.services.attesting import agree
 from tests.web.conftest import HANGZHOU, NINGBO

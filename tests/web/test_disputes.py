@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from node.services.dispute_ends import SweepDisputes
+from node.services.dispute.ends import SweepDisputes
 from tests.web.nodes import Caller
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from prometheus_client.parser import text_string_to_metric_families
 
 from gateway.protocol.values import Provenance, Slice
-from node.services.revocation import JudgeKeys
+from node.services.keys.revocation import JudgeKeys
 from tests.services.delivery import alias_of
 from tests.services.ledger import forge, offer
 from tests.services.test_keys_revoked import anchor, revoked

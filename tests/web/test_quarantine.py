@@ -8,7 +8,7 @@ from typing import Any
 
 from gateway.__main__ import main
 from gateway.protocol.values import NotReady
-from node.services.repair import SayRepair
+from node.services.forks.repair import SayRepair
 from tests.services.delivery import alias_of
 from tests.services.ledger import address, forge, offer, resident
 from tests.web.nodes import Caller

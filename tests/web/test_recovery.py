@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from node.services.watch import Watch
+from node.services.recovery.watch import Watch
 from node.witness import WitnessFile, WitnessInMemory
 from tests.federation import Pair
 from tests.services.restoring import full_disk

@@ -1,7 +1,7 @@
 """Between agreements and bytes: the documents that regions sign, and the bodies that carry them.
 
 What is decoded keeps the rules of agreement.proto; whether it makes a good agreement is for
-:func:`gateway.protocol.agreement_rules.check` to say. Raises Malformed or TooLarge for anything else.
+:func:`gateway.protocol.agreement.rules.check` to say. Raises Malformed or TooLarge for anything else.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from gateway.protocol import codec, limits
-from gateway.protocol.agreement import Agreement, Cap, Category, Direction, Honoured, Notice, Rate
+from gateway.protocol.agreement.document import Agreement, Cap, Category, Direction, Honoured, Notice, Rate
 from gateway.protocol.errors import Malformed, TooLarge
 from gateway.protocol.values import Signature, Signed
 from gateway.v1 import agreement_pb2, signed_pb2

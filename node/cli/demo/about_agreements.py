@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from itertools import combinations
 
-from gateway.protocol import agreement_life as life
 from gateway.protocol import codec
-from gateway.protocol.agreement import Agreement
+from gateway.protocol.agreement import life
+from gateway.protocol.agreement.document import Agreement
 from gateway.protocol.errors import ProtocolError
 from gateway.protocol.values import Frame, Kind, Offer
-from node.cli.demo.agreeing import AMENDED
 from node.cli.demo.case import Case, Check, check, unless
 
 
@@ -77,10 +76,12 @@ def _at_rate(agreement: Agreement, source: int, frame: Frame, offer: Offer) -> b
 def pinned(case: Case) -> Check:
     """What was held under the first version was answered after the second was signed, and as it was held. What was
     before a clerk then is among it."""
-    a, b = AMENDED  # b countersigns
 
     def look() -> Iterator[str | None]:
-        old = {frame.id: frame for frame, offer in case.papers[a].offers[b] if offer.terms_version == 1}
+        if case.story is None:
+            return
+        a, b = case.story.agreed.amended  # b countersigns
+        old = {frame.id: frame for frame, offer in case.papers[a].offers.get(b, ()) if offer.terms_version == 1}
         signatures = 0
         for raw in case.books[b].logs[b, a]:
             frame = codec.decode_frame(raw)
@@ -91,9 +92,7 @@ def pinned(case: Case) -> Check:
                 yield unless(fine, f"{frame.id.hex()} did not finish as it was held")
 
     zh, en = "修订前冻结的转移按旧版本办结", "what was held before the amendment finished under the old version"
-    return check(
-        "held_before_the_amendment_finishes_on_the_old_version", zh, en, look() if a in case.papers else iter(())
-    )
+    return check("held_before_the_amendment_finishes_on_the_old_version", zh, en, look())
 
 
 CHECKS: tuple[Callable[[Case], Check], ...] = (in_force, as_signed, pinned)

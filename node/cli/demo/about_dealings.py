@@ -16,7 +16,6 @@ from node.cli.demo.cast import (
     JIAXING,
     MINUTES,
     STARS,
-    TRIPS,
     WORTH,
     Trip,
 )  # fmt: skip
@@ -44,7 +43,7 @@ def captured(case: Case) -> Check:
     """What was authorised and captured is the same at home and at the counter, and what the counter asked for."""
 
     def look() -> Iterator[str | None]:
-        for trip in TRIPS if case.papers else ():
+        for trip in case.data.cast.trips if case.data.cast else ():
             (home,), (counter,) = (_of(case, region, trip) for region in (trip.home, trip.counter))
             due = (trip.held, trip.price, trip.taken, trip.captured)
             for side in (home, counter):

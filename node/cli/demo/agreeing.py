@@ -25,6 +25,11 @@ class Agreed:
     versions: dict[tuple[int, int], list[dict[str, Any]]] = field(default_factory=dict)
     waiting: int = 0  # transfers that were held for a clerk when the amendment came into force
 
+    @property
+    def amended(self) -> tuple[int, int]:
+        """The pair that amended what it had agreed; the second countersigned."""
+        return next(pair for pair, versions in self.versions.items() if len(versions) > 1)
+
 
 async def agree(drive: Drive) -> Agreed:
     """One proposes, the other reads what speaks against it, and countersigns."""

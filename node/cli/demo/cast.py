@@ -6,7 +6,7 @@ Amounts are smallest units: a reference hour is 1,000 at 330100, 100 at 330200 a
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import NamedTuple
 
 from gateway.protocol.values import Evidence, Purpose
@@ -73,7 +73,8 @@ class Cast:
     swindle: Sequence[TransferRow]  # 330100 to 330200
     before: Sequence[TransferRow]  # 330200 to 330600, before that one is put back to its backup
     after: Sequence[TransferRow]  # the same of the others, afterwards
-    spent: Sequence[Spent] = field(default=())
+    spent: Sequence[Spent] = ()
+    trips: Sequence[Trip] = ()
 
     @property
     def transfers(self) -> list[TransferRow]:
@@ -98,6 +99,7 @@ def cast() -> Cast:
     names += [(JIAXING, ATTESTED), (HANGZHOU, KNOWN_AS)]
     half = SWINDLERS // 2
     return Cast(
+        trips=TRIPS,
         residents=[ResidentRow(region=region, account=name, opened=OPENED) for region, name in names],
         awards=[*fraud, *saved, *for_trips],
         movers=[_moves(f"mover-{n}", n) for n in range(1, MOVERS + 1)],

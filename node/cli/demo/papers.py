@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from gateway.protocol import codec
-from gateway.protocol.agreement import Agreement
+from gateway.protocol.agreement.document import Agreement
 from gateway.protocol.bodies.agreement import decode_agreement
 from gateway.protocol.values import Frame, Kind, Offer, Signed
 from node.cli.demo.books import opened

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from gateway.protocol import codec
-from gateway.protocol.agreement import (
+from gateway.protocol.agreement.document import (
     NOTHING,
     Agreement,
     Cap,
@@ -20,8 +20,8 @@ from gateway.protocol.agreement import (
     NoticeKind,
     Rate,
 )
-from gateway.protocol.agreement_life import Dealings, Said, countersign, digest_of, hear, sign, sign_notice, state_on
-from gateway.protocol.agreement_rules import check, check_next, faults
+from gateway.protocol.agreement.life import Dealings, Said, countersign, digest_of, hear, sign, sign_notice, state_on
+from gateway.protocol.agreement.rules import check, check_next, faults
 from gateway.protocol.bodies.agreement import (
     decode_agreement,
     encode_agreement,

@@ -5,11 +5,12 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from gateway.protocol import attestation, codec, credential
-from gateway.protocol.agreement import Direction, Honoured
+from gateway.protocol import attestation, codec
+from gateway.protocol.agreement.document import Direction, Honoured
 from gateway.protocol.attestation import Attestation, Fact, FactKind, Question, Wanted
 from gateway.protocol.bodies import attestation as bodies
-from gateway.protocol.credential_checks import verify_credential
+from gateway.protocol.credential import document as credential
+from gateway.protocol.credential.checks import verify_credential
 from gateway.protocol.errors import PeerFault, Refused
 from gateway.protocol.suite import SigningKey
 from gateway.protocol.values import Evidence, Reason, Signed

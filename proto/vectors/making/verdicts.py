@@ -5,15 +5,15 @@ from __future__ import annotations
 from itertools import combinations
 from typing import Any
 
-from gateway.protocol import rates
-from gateway.protocol.agreement import Category, Feature
+from gateway.protocol.agreement import rates
+from gateway.protocol.agreement.document import Category, Feature
+from gateway.protocol.agreement.in_force import arriving_expiry, in_force
+from gateway.protocol.agreement.quote import quote
+from gateway.protocol.agreement.rates import Edge, Place, profitable_cycle
+from gateway.protocol.agreement.verdict import Consent, Facts, judge
 from gateway.protocol.errors import Refused
-from gateway.protocol.in_force import arriving_expiry, in_force
-from gateway.protocol.quote import quote
-from gateway.protocol.rates import Edge, Place, profitable_cycle
 from gateway.protocol.transfer import Source, Terms
 from gateway.protocol.values import Provenance, Purpose, Reason, Slice
-from gateway.protocol.verdict import Consent, Facts, judge
 from making import agreements as made
 from making.agreements import CULTURE, HISTORIES, MORAL, TODAY, WELFARE, heard
 from making.ground import ENVIRONMENT, HANGZHOU, MEMBERS, NINGBO, key, plain

@@ -1,0 +1,1 @@
+"""Agreements: the document, its life and rules, and the verdicts under it."""

@@ -1,0 +1,1 @@
+"""Credentials: what is attested, for anybody who can check a signature."""

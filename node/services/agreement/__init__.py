@@ -1,0 +1,1 @@
+"""Agreements: what their people do and what follows from both logs; and transfers judged under them."""

@@ -1,0 +1,1 @@
+"""Backups of a region: taken, restored and drilled."""

@@ -1,0 +1,1 @@
+"""When two histories of one log exist: the evidence, and the repair both regions sign."""

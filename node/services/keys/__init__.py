@@ -1,0 +1,1 @@
+"""Signing keys: turned, revoked, and found in two hands."""

@@ -1,0 +1,1 @@
+"""Roaming redemption: at home, where points are held, and at the counter, where they are spent."""
