@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from itertools import count
 from typing import Any
 
 from gateway.protocol.dispute import COORDINATOR, Act, Matter, State
 from gateway.protocol.members import Region
+from node.services.command import handles
 from node.services.dispute.steps import Open, Say
+from node.services.office import Office
 from node.services.verify.run import verify
 from node.store import disputes
+from node.store.batch import Batch, Wishes
 from node.store.disputes import Stored
 from tests.federation import Clock, Pair, TestRegion, found_federation, plain_terms
 from tests.services.delivery import A, B, C
@@ -115,3 +119,19 @@ def sound(made: Pair) -> None:
 def later(made: Pair, days: int) -> None:
     """So many days later, for all of them."""
     made.regions[A].clock.now_ms += days * DAY_MS
+
+
+class Do:
+    """Something done in a transaction of a region, as another implementation of it might."""
+
+    def __init__(self, act: Callable[[Office, Batch], Any]) -> None:
+        self.act = act
+
+
+def _nothing(command: Do, office: Office, wishes: Wishes) -> None:
+    """Looks where it likes."""
+
+
+@handles(Do, _nothing)
+def do(command: Do, office: Office, batch: Batch) -> Any:
+    return command.act(office, batch)
