@@ -33,7 +33,7 @@ help: ## list the targets
 
 install: $(READY) ## make .venv with exactly what requirements/dev.txt pins
 
-demo: $(READY) ## four regions on this machine: 5,000 transfers, one region killed, every promise checked
+demo: $(READY) ## four regions agree, exchange 5,000 transfers, lose one, restore one, take fraud back; every promise checked
 	$(BIN)/hutong demo $(ARGS)
 
 test: $(READY) ## all tests, the simulation's seeds among them (ARGS="-k name")

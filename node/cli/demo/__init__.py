@@ -14,6 +14,6 @@ def register(app: typer.Typer) -> None:
     command(
         app,
         "demo",
-        "演示：四个地区、五千笔转移、中途断电、逐项核对",
-        "Demonstration: four regions, 5,000 transfers, one killed, every promise checked",
+        "演示：四个地区签约、五千笔转移、断电、恢复、追回，逐项核对",
+        "Demonstration: four regions agree, 5,000 transfers, one killed, fraud taken back, every promise checked",
     )(demo)
