@@ -18,7 +18,7 @@ def member(peers: Mapping[int, Peer], code: int, presented: tuple[bytes, ...]) -
     """
     peer = peers.get(code)
     if peer is None:
-        raise Denied("REGION_UNKNOWN", f"region {code} is not in the roster in force here")
+        raise Denied("REGION_UNKNOWN", f"region {code} is no other region of the roster in force here")
     if peer.status is Status.WITHDRAWN:
         raise Denied("REGION_WITHDRAWN", f"region {code} has withdrawn")
     if not presented or any(certificate not in peer.certificates for certificate in presented):

@@ -196,8 +196,8 @@ def test_a_false_proof_does_not_verify(case: dict[str, Any]) -> None:
         leaf, root = hashes([case["leaf"], case["root"]])
         assert not merkle.verify_inclusion(leaf, case["index"], case["size"], path, root)
     else:
-        first, second = case["first"], case["second"]
-        assert not merkle.verify_consistency(first, ROOTS[first], second, ROOTS[second], path)
+        first_root, second_root = hashes([case["first_root"], case["second_root"]])
+        assert not merkle.verify_consistency(case["first"], first_root, case["second"], second_root, path)
 
 
 # -- points -----------------------------------------------------------------------------------------------------------

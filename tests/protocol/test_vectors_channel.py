@@ -354,7 +354,7 @@ def test_a_roster_that_does_not_follow_is_refused(case: dict[str, Any]) -> None:
 
 @named([*PROOFS["files"], PROOFS["stranger"]])
 def test_a_file_holds_or_fails_as_published(case: dict[str, Any]) -> None:
-    federation = bytes(32) if case is PROOFS["stranger"] else bytes.fromhex(PROOFS["federation"])
+    federation = bytes.fromhex(case["federation"])
     exhibit = documents.read(json.dumps(case["file"]))
     assert isinstance(exhibit, TransferProof | ForkEvidence | ReceiptEvidence | RepairProof)
     verify: Any = proof.verify_transfer if isinstance(exhibit, TransferProof) else contradictions.verify

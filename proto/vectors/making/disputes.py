@@ -244,7 +244,8 @@ def _comes_to(record: Record) -> dict[str, Any]:
 def disputes() -> dict[str, Any]:
     """The file."""
     return {
-        "about": "SPEC 17: a first step and every later one, as the region that hears it judges it",
+        "about": "SPEC 17: a first step and every later one, as the region that hears it judges it. In `chains` a step "
+        "is judged against the chain it stands in; one that names a dispute nobody knows is TRANSFER_UNKNOWN.",
         "federation": MEMBERS.federation.hex(),
         "environment": ENVIRONMENT,
         "keys": {str(code): key(code).public_key.hex() for code in (HANGZHOU, NINGBO, SHAOXING, JIAXING)},

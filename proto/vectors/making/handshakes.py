@@ -213,7 +213,9 @@ def handshakes() -> dict[str, Any]:
     return {
         "about": "SPEC 5. In each step one region does or hears something by its clock, with a nonce it may use, and "
         "comes from the state `before` to the state `after`; `says` is what it sends then. `out` and `in` are all "
-        "frames of the log from it and to it. Between the sides of a transcript nothing travels but what is shown.",
+        "frames of the log from it and to it. Between the sides of a transcript nothing travels but what is shown. "
+        "`says` leaves out what may also be said: the latest receipt after Fenced and Standing, an Ask after a Fenced "
+        "that was `ready` (5.4), an Ask beside the answer to one (5.5).",
         "empty_root": merkle.EMPTY_ROOT.hex(),
         "transcripts": [{"name": name, "steps": play.steps} for name, play in plays.items()],
     }

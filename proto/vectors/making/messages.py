@@ -344,6 +344,11 @@ def _false_proofs(tree: Tree) -> list[dict[str, Any]]:
     inclusion = {"leaf": merkle.leaf_hash(tree.frames[5]).hex(), "root": tree.root(11).hex()}
     inclusion |= {"index": 5, "size": 11, "path": plain(path)}
     consistency = {"first": 5, "second": 11, "path": plain(growth)}
+
+    def growing(name: str, given: dict[str, Any]) -> dict[str, Any]:
+        roots = {f"{which}_root": tree.root(given[which]).hex() for which in ("first", "second")}
+        return {"name": name, **given, **roots}
+
     return [
         {"name": "a leaf under another number", **inclusion, "index": 4},
         {"name": "a size that is not the root's", **inclusion, "size": 8},
@@ -352,8 +357,8 @@ def _false_proofs(tree: Tree) -> list[dict[str, Any]]:
         {"name": "a hash too many", **inclusion, "path": plain([*path, path[0]])},
         {"name": "a hash of 31 bytes", **inclusion, "path": [path[0].hex()[:-2], *plain(path[1:])]},
         {"name": "an index beyond the tree", **inclusion, "index": 11},
-        {"name": "a growth from another size", **consistency, "first": 6},
-        {"name": "a growth without proof", **consistency, "path": []},
-        {"name": "a growth proved by too many hashes", **consistency, "path": plain([*growth, growth[0]])},
-        {"name": "a proof where there is nothing to prove", "first": 0, "second": 11, "path": plain(growth[:1])},
+        growing("a growth from another size", {**consistency, "first": 6}),
+        growing("a growth without proof", {**consistency, "path": []}),
+        growing("a growth proved by too many hashes", {**consistency, "path": plain([*growth, growth[0]])}),
+        growing("a proof where there is nothing to prove", {"first": 0, "second": 11, "path": plain(growth[:1])}),
     ]

@@ -152,7 +152,9 @@ def rosters() -> dict[str, Any]:
         )
     return {
         "about": "SPEC 8. `chain` is accepted version by version, the first because its federation id is known. Under "
-        "`refused`, each `document` is offered to somebody who holds the versions up to `in_force` (0: none).",
+        "`refused`, each `document` is offered to somebody who holds the versions up to `in_force` (0: none). `why`: "
+        "Unauthentic is another payload type, what breaks 8.1 (1) to (3), and what is no version 1 where that is due; "
+        "Malformed what breaks (4) to (6). Looked at are first (5), then (1) to (3), then (4) and (6).",
         "chain": chain,
         "refused": refused,
     }
@@ -309,8 +311,7 @@ def proofs() -> dict[str, Any]:
     ]
     return {
         "about": "SPEC 9. `file` is a file as people hand it around, `federation` the id its reader knows, `failing` "
-        "the checks that do not hold; a file holds when there are none.",
-        "federation": MEMBERS.federation.hex(),
+        "the checks that do not hold, as 9 names them; a file holds when there are none.",
         "files": [_file(name, exhibit) for name, exhibit in files],
         "stranger": _file("a transfer of another federation than the reader's", _transfer(), bytes(32)),
     }
@@ -324,6 +325,7 @@ def _file(name: str, exhibit: Bundle, federation: bytes = MEMBERS.federation) ->
     failing = [check.code for check in checks if not check.ok]
     return {
         "name": name,
+        "federation": federation.hex(),
         "holds": proof.holds(checks),
         "failing": failing,
         "file": json.loads(documents.write(exhibit)),
