@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from gateway.protocol.values import Status
 from node.errors import Unavailable
-from tests.simulation import forgery
+from tests.simulation import forgery, odd_dealings
 from tests.simulation.disk import Fault, When
 from tests.simulation.region import SimRegion
 from tests.simulation.world import World
@@ -207,7 +207,7 @@ RESTORING: dict[Act, int] = ACTS | {
 """The same where regions come back from backups."""
 
 
-DEALING: dict[Act, int] = ACTS | {_deal: 60, _command: 10, _calm: 16, _minutes: 3}
+DEALING: dict[Act, int] = ACTS | {odd_dealings.say: 10, _deal: 60, _command: 10, _calm: 16, _minutes: 3}
 """The same where regions agree, and people do more than move points."""
 
 

@@ -34,14 +34,13 @@ _OPEN = (
 
 def begin_dealing(world: World) -> None:
     """Some pairs have an agreement before anything goes wrong."""
+    proposed: list[tuple[int, int, Shown]] = []
     for a, b in sorted(next(iter(world.dealers.values())).bargains.signed_first):
-        dealer, other = world.dealers[a], world.regions[b]
-        draft = dealer.bargains.draft(a, b, dealer.today)
-        shown = dealer.region.one(deals_of_agreements.proposal(dealer, draft))
-        assert isinstance(shown, Shown)
-        world.talk()
-        other.one(Countersign(peer=a, digest=shown.version.digest, by="Zhao", checked_by="Qian"))
-        world.talk()
+        draft = world.dealers[a].bargains.draft(a, b, world.dealers[a].today)
+        proposed.append((a, b, world.regions[a].one(deals_of_agreements.proposal(world.dealers[a], draft))))
+    world.talk()
+    for a, b, shown in proposed:
+        world.regions[b].one(Countersign(peer=a, digest=shown.version.digest, by="Zhao", checked_by="Qian"))
     for dealer in world.dealers.values():
         for _ in range(4):
             deals_of_residents.consent(dealer)

@@ -15,6 +15,7 @@ from gateway.protocol.values import Purpose
 from node.services.claim import Cause
 from tests.federation import CATEGORIES
 from tests.simulation import dealt
+from tests.simulation.said_dealings import check_said
 from tests.simulation.violation import Violation
 
 if TYPE_CHECKING:
@@ -31,6 +32,7 @@ def check_dealings(world: World) -> None:
     check_both_sides(world)
     check_attestations(world)
     check_caps(world)
+    check_said(world)
 
 
 def check_both_sides(world: World) -> None:
