@@ -287,6 +287,7 @@ def _act(number: int) -> Act:
 
 
 _ACTS = frozenset(Act)
+_MATTERS = frozenset(Matter)
 
 
 # -- judging ---------------------------------------------------------------------------------------------------------
@@ -301,6 +302,8 @@ def judge_opening(step: Step, today: int) -> None:
         raise Refused(Reason.AMOUNT_OUT_OF_RANGE, "of an attestation no amount is disputed, of all else some")
     parties = {step.by, opening.respondent}
     _check_form(step, today)
+    if opening.matter not in _MATTERS:
+        raise Refused(Reason.DOCUMENT_INVALID, "nothing of this kind is disputed here")
     if (step.act, step.number, step.previous) != (Act.OPEN, 0, b"") or len(parties) != 2:
         raise Refused(Reason.DOCUMENT_INVALID, "a first step opens a dispute between two regions")
     if parties & {opening.mediator, opening.arbitrator}:

@@ -71,9 +71,9 @@ class Roamed:
         self._asked.setdefault((peer, mine, message.id), deque()).append(message)
 
     def _answer(self, peer: int, message: Message, *, mine: bool) -> None:
-        """The reply to a request that I asked the peer (`mine`), or it me."""
+        """The reply to a request that I asked the peer (`mine`), or it me. Any but an ACCEPT grants nothing."""
         waiting = self._asked.get((peer, mine, message.id))
-        if waiting is None or message.kind not in (Kind.ACCEPT, Kind.REFUSE):
+        if waiting is None:
             return
         request = waiting.popleft()
         if not waiting:

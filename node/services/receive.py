@@ -269,10 +269,13 @@ def _under_review(peer: int, frame: Frame, batch: Batch) -> Transfer | None:
 def refuse(
     peer: int, frame: Frame, number: int, reason: Reason, office: Office, batch: Batch, successor: int = 0
 ) -> journal.Decision:
-    """Refuse a request. An id has one answer: a transfer under review with the same id is refused with it."""
+    """Refuse a request. An id has one answer: a transfer under review with the same id is refused with it, and while
+    another request waits under it, the answer to that is the only one."""
     known = _under_review(peer, frame, batch)
     if known is not None:
         return offer.refuse(known, reason, number, office, batch)
+    if topics.is_open(peer, frame.id, number, batch):
+        return journal.Decision(number, 0, 0, said=journal.LATER)
     salt = office.salt()
     body = salt + codec.encode_refuse(reason, b"", successor)
     batch.say(peer, Draft(Kind.REFUSE, True, frame.id, body), None)

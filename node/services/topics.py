@@ -229,10 +229,15 @@ def parse(frame: Frame, body: bytes) -> Any:
 
 
 def hear_request(heard: Heard, office: Office, batch: Batch) -> journal.Decision:
-    """Decide a request, once: an id that was used before is refused, whatever it says now."""
+    """Decide a request, once: an id that was used before is refused, whatever it says now.
+
+    While its first use waits for an answer the id gets no other: whoever reads this log would take that for the answer.
+    """
     topic = TOPICS[heard.frame.kind]
     before = find(batch, heard.frame.id, heard.peer, mine=False)
     if before is not None and (before.number != heard.number or before.state != RequestState.OPEN):
+        if before.state == RequestState.OPEN:
+            return later(heard)
         return _refuse(heard, Reason.CONFLICT_DIFFERENT_CONTENT, office, batch)
     if before is None:
         keep(heard, batch)
@@ -248,6 +253,12 @@ def hear_request(heard: Heard, office: Office, batch: Batch) -> journal.Decision
 def _refuse(heard: Heard, reason: Reason, office: Office, batch: Batch) -> journal.Decision:
     batch.say(heard.peer, _refusal(heard.frame.id, reason, office), None)
     return journal.Decision(heard.number, 0, 0, int(reason))
+
+
+def is_open(peer: int, id_: bytes, number: int, batch: Batch) -> bool:
+    """Whether another frame of the peer has asked under this id, and waits for the answer."""
+    before = find(batch, id_, peer, mine=False)
+    return before is not None and before.number != number and before.state == RequestState.OPEN
 
 
 def keep(heard: Heard, batch: Batch) -> None:

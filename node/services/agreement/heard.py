@@ -127,11 +127,14 @@ def _answered(asked: Asked, heard: Heard, office: Office, batch: Batch) -> None:
 
 
 def _reply(frame: Frame, body: bytes, by: int, reason: int) -> life.Said:
+    """A reply of any other kind ends a proposal too, as a countersignature that is none."""
+    if frame.kind == Kind.REFUSE:
+        return life.Said(Kind.REFUSE, by, frame.id, None, reason)
     paper = None
     if frame.kind == Kind.COUNTERSIGN:
         with suppress(PeerFault):  # nothing is agreed by what nobody can read
             paper = bodies.decode_countersign(body)
-    return life.Said(frame.kind, by, frame.id, paper, reason)
+    return life.Said(Kind.COUNTERSIGN, by, frame.id, paper)
 
 
 def _asked_again(said: Said, office: Office, batch: Batch) -> None:

@@ -21,6 +21,8 @@ from node.store import attestations
 from node.store.attestations import AttestationRow
 from node.store.batch import Batch, Wishes
 
+_CAUSES = frozenset(RevocationCause)
+
 # -- at the region that attested -------------------------------------------------------------------------------------
 
 
@@ -131,6 +133,8 @@ def _forget(row: AttestationRow, because: int, batch: Batch) -> None:
     if row.state != State.RECOGNISED:
         return  # it counted for nothing, or does so no more
     state = step(State.RECOGNISED, Event.REVOKE)
+    if because not in _CAUSES:  # a later version may know more
+        because = 0
     attestations.change(batch.conn, row, state=int(state), reason=because, decided_ms=batch.now_ms)
     attestations.take_back(batch.conn, row.id, row.peer, batch.now_ms)
 

@@ -142,11 +142,11 @@ def asked_row(heard: topics.Heard, body: Clawback, original: Transfer, batch: Ba
 
 def pursue(row: Stored, original: Transfer, office: Office, batch: Batch) -> ClawedBack | Refusal | None:
     """Do what can be done now for a request of a peer. None: something has to be waited for."""
-    if row.cause == Cause.REVERSAL:  # too late to take anything back
-        return ClawedBack(0, 0, row.blocks)
     back = tracing.return_of(original, batch)
     if back is not None:
         return Refusal(Reason.WRONG_STATE) if back.state == TransferState.POSTED else None
+    if row.cause == Cause.REVERSAL:  # too late to take anything back
+        return ClawedBack(0, 0, row.blocks)
     if not _may_take(original, office, batch):
         return None
     if row.cause == Cause.DISPUTE and not _is_settled(row, original, batch):
