@@ -21,7 +21,6 @@ HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent))
 
 from gateway.protocol import (  # noqa: E402  (the path above comes first)
-    agreement_life,
     attestation,
     clawback,
     dispute,
@@ -30,6 +29,7 @@ from gateway.protocol import (  # noqa: E402  (the path above comes first)
     standing,
     transfer,
 )
+from gateway.protocol.agreement import life as agreement_life  # noqa: E402
 from gateway.protocol.values import Reason, Status  # noqa: E402
 
 SPEC = HERE / "SPEC.md"

@@ -341,9 +341,9 @@ def trees(leaves: int = 20) -> dict[str, Any]:
 def _false_proofs(tree: Tree) -> list[dict[str, Any]]:
     path = merkle.inclusion_proof(tree, 5, 11)
     growth = merkle.consistency_proof(tree, 5, 11)
-    inclusion = {"leaf": merkle.leaf_hash(tree.frames[5]).hex(), "root": tree.root(11).hex()}
+    inclusion: dict[str, Any] = {"leaf": merkle.leaf_hash(tree.frames[5]).hex(), "root": tree.root(11).hex()}
     inclusion |= {"index": 5, "size": 11, "path": plain(path)}
-    consistency = {"first": 5, "second": 11, "path": plain(growth)}
+    consistency: dict[str, Any] = {"first": 5, "second": 11, "path": plain(growth)}
 
     def growing(name: str, given: dict[str, Any]) -> dict[str, Any]:
         roots = {f"{which}_root": tree.root(given[which]).hex() for which in ("first", "second")}
