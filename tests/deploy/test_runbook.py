@@ -43,7 +43,8 @@ def test_every_command_in_the_runbook_parses(line: str) -> None:
 def test_the_runbook_says_what_to_do_on_every_bad_day() -> None:
     for command in (
         "backup", "restore", "drill", "recovery show", "recovery replayed", "recovery accept-risk", "peers evidence",
-        "peers repair", "agreement propose", "agreement suspend", "card", "anchors", "federation resolve", "claims", "verify",
+        "peers repair", "agreement propose", "agreement suspend", "card", "anchors", "federation resolve", "claims",
+        "verify",
     ):  # fmt: skip
         assert any(line.startswith(command) for line in LINES), command
 
