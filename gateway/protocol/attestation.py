@@ -18,6 +18,7 @@ from gateway.protocol.agreement.document import Agreement, Direction, Feature
 from gateway.protocol.bodies import attestation as bodies
 from gateway.protocol.bodies.attestation import PAYLOAD_TYPE, Attestation, Fact, FactKind, RevocationCause
 from gateway.protocol.errors import Malformed, OwnFault, Refused, Unauthentic
+from gateway.protocol.identity import mentions_number
 from gateway.protocol.suite import SigningKey, VerifyKey
 from gateway.protocol.transfer import NEVER
 from gateway.protocol.values import Reason, Signed
@@ -175,6 +176,8 @@ def _check_dates(attestation: Attestation) -> None:
             raise Malformed(f"{number} is no date yyyymmdd") from None
     if any("\0" in text for f in attestation.facts for text in (f.words, f.reference)):
         raise Malformed("a text has no zero character")
+    if any(mentions_number(text) for f in attestation.facts for text in (f.words, f.reference)):
+        raise Malformed("a text names nobody by a number")
 
 
 class Recognised(NamedTuple):

@@ -13,6 +13,7 @@ from enum import IntEnum
 from typing import NamedTuple
 
 from gateway.protocol.errors import Malformed, OwnFault, Refused
+from gateway.protocol.identity import mentions_number
 from gateway.protocol.values import Provenance, Reason, Slice
 
 
@@ -159,6 +160,8 @@ def check_body(body: Clawback) -> None:
         raise Malformed("Clawback.shares names a slice twice")
     if "\0" in body.because:
         raise Malformed("a text has no zero character")
+    if mentions_number(body.because):
+        raise Malformed("a text names nobody by a number")
 
 
 def check_shares(body: Clawback, slices: Sequence[Slice], asked: Mapping[int, int]) -> None:

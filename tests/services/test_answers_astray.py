@@ -11,6 +11,7 @@ from gateway.protocol.agreement import life as agreement_life
 from gateway.protocol.bodies import clawback as bodies
 from gateway.protocol.clawback import Cause, Clawback, ClawedBack, Share
 from gateway.protocol.clawback import State as Clawed
+from gateway.protocol.dispute import State as Disputed
 from gateway.protocol.values import Draft, Kind, Reason
 from node.services.clawback.orders import GoOn
 from node.services.roaming.counter import AskToHold
@@ -65,14 +66,14 @@ def test_a_reply_of_the_wrong_kind_grants_nothing_and_nobody_waits_for_ever(
     assert len(asked) == 4
     header = ("moral", number, "moral", number) if number else ("", 0, "", 0)
     before = points(a, "x"), points(a, "A")
-    a.hear(B, forge(b, A, [Draft(kind, True, id_, SALT + body, *header) for id_ in asked]))  # type: ignore[arg-type]
+    a.hear(B, forge(b, A, [Draft(kind, True, id_, SALT + body, *header) for id_ in asked]))
     assert (points(a, "x"), points(a, "A")) == before
     assert claims(a) == []
     (version,) = a.office.agreements.dealings(B).versions
     refused = kind != Kind.ACCEPT  # a dispute may be taken by an acceptance
     assert version.state is agreement_life.State.REFUSED
     assert [row.state for row in all_of(a) if row.mine] == [Clawed.REFUSED]
-    assert disputing.at(made, A, dispute).state is (disputing.State.REFUSED if refused else disputing.State.OPENED)
+    assert disputing.at(made, A, dispute).state is (Disputed.REFUSED if refused else Disputed.OPENED)
     sound(a)
     assert a.one(proposal(draft((3, 2), valid_from=today(a)))).state is agreement_life.State.PROPOSED
 
@@ -119,7 +120,7 @@ SECOND: dict[str, Callable[[bytes], Draft]] = {
     "another clawback": lambda transfer: request(transfer, 10),
     "one that cannot be read": lambda _: Draft(Kind.CLAWBACK, False, ID, SALT + b"\xff"),
     "an offer that cannot be read": lambda _: Draft(Kind.OFFER, False, ID, SALT + b"\xff", "moral", 1, "moral", 1),
-    "a kind from the future": lambda _: Draft(4711, False, ID, SALT),  # type: ignore[arg-type]
+    "a kind from the future": lambda _: Draft(4711, False, ID, SALT),
 }
 
 

@@ -24,6 +24,7 @@ from gateway.protocol.agreement.document import (
 )
 from gateway.protocol.agreement.life import Dealings, State, Version, ending, state_on, suspended_by
 from gateway.protocol.errors import Refused
+from gateway.protocol.identity import mentions_number
 from gateway.protocol.transfer import NEVER
 from gateway.protocol.values import Evidence, Purpose, Reason
 
@@ -90,6 +91,8 @@ def _faults_of_whole(agreement: Agreement) -> Iterator[Fault]:
         yield Fault("PSEUDONYM_KEYS_EQUAL", "each region has a key of its own")
     if "\0" in agreement.legal_basis + agreement.consent_basis:
         yield Fault("ZERO_CHARACTER", "a text has no zero character")
+    if mentions_number(agreement.legal_basis) or mentions_number(agreement.consent_basis):
+        yield Fault("IDENTITY_NUMBER", "a text names nobody by a number")
 
 
 def _faults_of_categories(region: int, listed: tuple[Category, ...]) -> Iterator[Fault]:
@@ -267,6 +270,8 @@ def _faults_of_notice(notice: Notice, federation: bytes, environment: str, today
         yield Fault("OTHER_FEDERATION", f"it is for {notice.federation.hex()} ({notice.environment})")
     if notice.what not in frozenset(NoticeKind) or "\0" in notice.because:
         yield Fault("UNKNOWN_NOTICE", "suspend, resume or terminate, and why")
+    if mentions_number(notice.because):
+        yield Fault("IDENTITY_NUMBER", "a text names nobody by a number")
     if not _is_date(notice.effective) or (notice.wind_down_until and not _is_date(notice.wind_down_until)):
         yield Fault("NO_DATE", "a date is yyyymmdd")
     if today and notice.effective < today:
