@@ -276,6 +276,7 @@ def refuse(
         return offer.refuse(known, reason, number, office, batch)
     if topics.is_open(peer, frame.id, number, batch):
         return journal.Decision(number, 0, 0, said=journal.LATER)
+    topics.end_refused(peer, frame.id, number, int(reason), batch)
     salt = office.salt()
     body = salt + codec.encode_refuse(reason, b"", successor)
     batch.say(peer, Draft(Kind.REFUSE, True, frame.id, body), None)

@@ -8,6 +8,7 @@ times: when it is first said or heard, and when it comes back after a restore. N
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from enum import IntEnum
 from functools import partial
@@ -261,6 +262,13 @@ def is_open(peer: int, id_: bytes, number: int, batch: Batch) -> bool:
     return before is not None and before.number != number and before.state == RequestState.OPEN
 
 
+def end_refused(peer: int, id_: bytes, number: int, reason: int, batch: Batch) -> None:
+    """A request that was kept is refused by what stands above its topic: it waits no longer."""
+    kept = find(batch, id_, peer, mine=False)
+    if kept is not None and kept.number == number and kept.state == RequestState.OPEN:
+        _close(batch, kept, False, reason)
+
+
 def keep(heard: Heard, batch: Batch) -> None:
     """Remember a request of a peer, unanswered."""
     subject = TOPICS[heard.frame.kind].subject(heard.frame, heard.parsed)
@@ -292,7 +300,8 @@ def ask_again(said: Said, office: Office, batch: Batch) -> None:
     except PeerFault:  # erased
         subject = said.frame.id
     _remember(batch, said.frame.id, said.peer, True, said.frame.kind, subject, None)
-    topic.asked_again(said, office, batch)
+    with suppress(PeerFault):  # a topic that needs the body learns nothing from one that was erased
+        topic.asked_again(said, office, batch)
 
 
 def answer_again(said: Said, reason: int, office: Office, batch: Batch) -> bool:
