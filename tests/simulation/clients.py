@@ -178,6 +178,8 @@ class Client:
             raise Violation(f"{self.region.code}: {command} was acknowledged before the restore and is now {answer!r}")
         if isinstance(answer, Granted):
             asked.answer = replace(asked.answer, lot=answer.lot)
+        if isinstance(answer, Placed) and self.region.office.agreements.peers:
+            asked.answer = answer  # what its peer never heard of is held anew, under what is agreed by now
         if essence(asked.answer) != essence(answer):
             raise Violation(f"{self.region.code}: {command} was answered {asked.answer!r}, then {answer!r}")
         self.forgotten.discard(command.key)

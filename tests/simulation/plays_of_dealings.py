@@ -7,15 +7,19 @@ from gateway.protocol.bodies import clawback as clawing
 from gateway.protocol.bodies import dispute as disputing
 from gateway.protocol.bodies import roaming as bodies
 from gateway.protocol.clawback import Cause, Clawback, Share
-from gateway.protocol.dispute import PAYLOAD_TYPE, Act, Step
+from gateway.protocol.dispute import PAYLOAD_TYPE, Act, Matter, Step
 from gateway.protocol.dispute import State as Disputed
 from gateway.protocol.errors import Refused
 from gateway.protocol.roaming import About, Authorise, State
-from gateway.protocol.values import Kind
+from gateway.protocol.values import Kind, Reason
+from node.services.clawback.orders import ClaimTransfer
+from node.services.dispute.ends import SweepDisputes
+from node.services.dispute.steps import Open
 from node.services.roaming.ends import SweepAuthorisations
 from tests.federation import CATEGORIES, signing_key
 from tests.simulation import dealt
-from tests.simulation.deals import FRAUD, MINUTE_MS, THIRD, Deal
+from tests.simulation.deals import FRAUD, MINUTE_MS, THIRD, TWO, Deal
+from tests.simulation.stage import DAY
 
 MORAL = CATEGORIES[0]
 
@@ -212,6 +216,42 @@ def spending_what_is_disputed() -> None:
     s.expect(isinstance(s.reverse(s.a, sent), Refused) or s.points(s.b) == 0, "what is disputed was sent back")
     s.step(s.a, dispute, Act.WITHDRAW)
     s.expect(not isinstance(s.spend(s.b, 1), Refused), "what is not disputed any more is still frozen")
+    s.finish()
+
+
+def settled_for_less_than_can_go_back() -> None:
+    """Five of A's are four of B's: of a settlement for two nothing can go back, and nothing stays frozen for it."""
+    s = Deal(rate=(4, 5))
+    s.award(s.a, 15)
+    sent = s.order(s.a, 10)
+    s.exchange()
+    dispute = s.dispute(sent).id
+    s.step(s.b, dispute, Act.CONTEST)
+    s.step(s.b, dispute, Act.PROPOSE, amount=2)
+    s.step(s.a, dispute, Act.AGREE)
+    s.expect(s.points(s.b) == 8, f"{8 - s.points(s.b)} units stay frozen for a settlement that moves nothing")
+    s.finish()
+
+
+def claim_of_what_is_disputed() -> None:
+    """A claims for good what B disputes: not while it is frozen, since nobody would ever ask for what is."""
+    s = Deal(whole={"reversal_days": 1})
+    s.award(s.a, 12)
+    sent = s.order(s.a, 6)
+    s.exchange()
+    s.world.pass_time(3 * DAY)
+    s.world.talk()
+    id_ = bytes.fromhex(sent.id)
+    dispute = s.tell(s.b, Open(**s._key(), peer=s.a.code, matter=Matter.TRANSFER, id=id_)).id  # type: ignore[arg-type]
+    s.exchange()
+    claimed = s.tell(s.a, ClaimTransfer(**s._key(), **TWO, transfer=id_, because="误转"))
+    s.expect(isinstance(claimed, Refused) and claimed.reason is Reason.DISPUTED, f"what is disputed: {claimed}")
+    asked = Clawback(id_, int(Cause.REVERSAL), s.a.code, "误转", b"r" * 16, (Share(0, 6),))
+    s.forge_request(s.a, Kind.CLAWBACK, b"claimed anyway..", clawing.encode_clawback(asked, b""))
+    s.step(s.a, dispute, Act.CONCEDE)
+    s.tell(s.a, SweepDisputes())
+    s.world.talk()
+    s.expect(not s.b.rows("SELECT 1 FROM dispute WHERE hold IS NOT NULL"), "points stay frozen for ever")
     s.finish()
 
 

@@ -59,6 +59,8 @@ def _check_consent(world: World, code: int, peer: int, frame: Frame, body: bytes
     if offer.purpose == Purpose.REVERSAL:
         return
     if not offer.consent_digest:
+        if (min(code, peer), max(code, peer)) not in world.dealers[code].bargains.signed_first:
+            return  # it may have been held under what counted before anything was agreed
         agreed = world.regions[code].office.agreements.dealings(peer).agreed()
         under = [v.agreement for v in agreed if v.agreement.version == offer.terms_version]
         if under and all(a.consent_required for a in under):

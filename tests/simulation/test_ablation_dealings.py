@@ -77,6 +77,8 @@ ABLATIONS = [
 PLAYS = [
     *sorted({a.play for a in ABLATIONS if a.play is not None}, key=lambda p: p.__name__),
     dealing.fraud_taken_back_twice,
+    dealing.settled_for_less_than_can_go_back,
+    dealing.claim_of_what_is_disputed,
 ]
 
 

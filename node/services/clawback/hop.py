@@ -74,7 +74,8 @@ def hear(heard: topics.Heard, office: Office, batch: Batch) -> journal.Decision:
     """Take the request up, and answer at once where nothing has to be waited for.
 
     Raises Refused: TRANSFER_UNKNOWN, WRONG_STATE for what was not accepted, is a reversal or was reversed,
-    AMOUNT_OUT_OF_RANGE beyond what is left of a slice, DOCUMENT_INVALID where the points come from elsewhere.
+    AMOUNT_OUT_OF_RANGE beyond what is left of a slice, DOCUMENT_INVALID where the points come from elsewhere, DISPUTED
+    for what is claimed while it is frozen.
     """
     body: Clawback = heard.parsed
     batch.load(Wishes(transfers={body.transfer}))
@@ -109,6 +110,8 @@ def _check(body: Clawback, peer: int, original: Transfer | None, office: Office,
         Slice(lot.amount // original.rate_p, 0, provenance_of(lot.lot)) for lot in _brought(original, batch)
     ]  # fmt: skip
     clawback.check_shares(body, slices, clawback.summed(row.shares for row in before))
+    if body.cause == Cause.REVERSAL:  # it would be answered at once, and what is frozen has to stay until that ends
+        frozen.check_free(original, office, batch)
 
 
 class _Brought(NamedTuple):

@@ -26,6 +26,7 @@ from node.services.clawback import again as clawback_again
 from node.services.clawback import hop as hops
 from node.services.clawback import tracing
 from node.services.command import category_of, handles, once, wish_once
+from node.services.dispute import frozen
 from node.services.office import Office, digest_of
 from node.services.recovery import history
 from node.services.transfer import check_status
@@ -200,6 +201,7 @@ def _claim(command: ClaimTransfer, id_: bytes, office: Office, batch: Batch) -> 
         raise Refused(Reason.WRONG_STATE, "only an accepted transfer that is no reversal itself can be claimed")
     check_status(office, original.destination, Matter.CLAWBACK)
     reversal.check_past(original, office, batch)
+    frozen.check_free(original, office, batch)
     left = _left(original, office, batch)
     if not left:
         raise Refused(Reason.WRONG_STATE, "all of this transfer was clawed back or claimed before")

@@ -179,7 +179,8 @@ def _send_back(row: Stored, record: Record, office: Office, batch: Batch) -> Sto
         decision = offer.refuse(found, Reason.DISPUTED, found.offered or 0, office, batch)
         batch.record(journal.Reviewed(at=batch.now_ms, peer=found.source, by="#dispute", decision=decision))
         return row
-    return row
+    # Less than a block cannot go back: nobody would ever ask for it.
+    return row if record.settled >= found.rate_q else release(row, office, batch)
 
 
 def _reduce(row: Stored, record: Record, batch: Batch) -> None:
