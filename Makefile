@@ -42,6 +42,8 @@ test: $(READY) ## all tests, the simulation's seeds among them (ARGS="-k name")
 simulate: $(READY) ## more simulated histories (SEEDS=2000)
 	$(BIN)/python -m tests.simulation --seeds $(SEEDS) $(ARGS)
 	$(BIN)/python -m tests.simulation --restores --seeds $(SEEDS) $(ARGS)
+	$(BIN)/python -m tests.simulation --dealings --seeds $(SEEDS) $(ARGS)
+	$(BIN)/python -m tests.simulation --dealings --restores --seeds $(SEEDS) $(ARGS)
 
 bench: $(READY) ## measure and write benchmarks/results.json (QUICK=1 for under three minutes)
 	$(BIN)/python -m benchmarks $(if $(QUICK),--quick) $(ARGS)
