@@ -68,6 +68,7 @@ class Client:
     keys: dict[str, Key] = field(default_factory=dict)
     accounts: list[str] = field(default_factory=list)
     made: int = 0
+    agrees: bool = False  # terms may have changed since
     calm: bool = False  # no new business: only what is open is brought to its end
     told: list[str] = field(default_factory=list)  # keys of what was done, in the order of the answers
     forgotten: set[str] = field(default_factory=set)  # keys whose answers the node may not remember
@@ -178,7 +179,7 @@ class Client:
             raise Violation(f"{self.region.code}: {command} was acknowledged before the restore and is now {answer!r}")
         if isinstance(answer, Granted):
             asked.answer = replace(asked.answer, lot=answer.lot)
-        if isinstance(answer, Placed) and self.region.office.agreements.peers:
+        if isinstance(answer, Placed) and self.agrees:
             asked.answer = answer  # what its peer never heard of is held anew, under what is agreed by now
         if essence(asked.answer) != essence(answer):
             raise Violation(f"{self.region.code}: {command} was answered {asked.answer!r}, then {answer!r}")

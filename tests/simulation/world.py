@@ -86,6 +86,7 @@ class World:
             bargains = Bargains(random.Random(f"{seed} bargains"), self.codes)
             shown, shares = list[tuple[int, str]](), list[tuple[int, Any]]()
             for code, region in self.regions.items():
+                self.clients[code].agrees = True
                 chance, client = random.Random(f"{seed} dealer {code}"), self.clients[code]
                 self.dealers[code] = Dealer(region, client, chance, bargains, self.dealers, shown, shares)
         self.logs = LogWatch(self.regions)
