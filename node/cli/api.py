@@ -61,7 +61,7 @@ class Api:
         """What is at the path. A query of None is left out."""
         asked = {key: str(value) for key, value in query.items() if value is not None}
         if wait_s:
-            asked["wait"] = str(min(wait_s, WAIT_S))
+            asked["wait"] = f"{min(wait_s, WAIT_S):.3f}"
         return self._json("GET", _path(path) + (f"?{urlencode(asked)}" if asked else ""), None, wait_s)
 
     def post(self, *path: object, **body: object) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -22,6 +23,8 @@ T = TypeVar("T", bound=msgspec.Struct)
 
 JSON = "application/json"
 NDJSON = "application/x-ndjson"
+
+_SECONDS = re.compile(r"\d{1,5}\.\d+", re.ASCII)  # how long to wait: its fraction may look like an identity number
 
 PATH_TYPES: dict[str, Any] = {
     "name": requests.Name,
@@ -99,7 +102,8 @@ def read_path(request: web.Request, route: Route) -> dict[str, Any]:
 def check_no_number(request: web.Request) -> None:
     """Whether path, query and key are free of identity numbers: they are kept, and repeated in errors. Raises Wrong."""
     url = request.rel_url
-    if any(map(mentions_number, (url.path, url.query_string, request.headers.get("Idempotency-Key", "")))):
+    query = [text for name, value in url.query.items() for text in (name, value) if not _SECONDS.fullmatch(text)]
+    if any(map(mentions_number, (url.path, *query, request.headers.get("Idempotency-Key", "")))):
         raise Wrong("identity_number")
 
 

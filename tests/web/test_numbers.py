@@ -210,6 +210,12 @@ async def test_keys_ids_and_amounts_that_only_look_long_are_let_in(hangzhou: Cal
     assert problem["reason"] == "insufficient_points"
 
 
+@pytest.mark.parametrize("given", [ADULT.rstrip("X"), OLD])
+async def test_a_time_to_wait_is_no_number_however_its_fraction_reads(hangzhou: Caller, given: str) -> None:
+    assert identity.mentions_number(f"0.{OLD}")
+    await hangzhou.get(f"/v1/events?after=0&wait=0.{given}")
+
+
 async def test_what_is_given_to_identify_a_resident_leaves_nothing_behind(
     hangzhou: Caller, ningbo: Caller, two: Pair, heard: Heard
 ) -> None:
